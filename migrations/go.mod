@@ -1,0 +1,3 @@
+module github.com/orderport/orderport/migrations
+
+go 1.26
