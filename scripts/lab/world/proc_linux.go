@@ -1,0 +1,68 @@
+package world
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// descendants lists the ids of pid's children, their children and so on.
+func descendants(pid int) []int {
+	children := map[int][]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		id, parent, ok := parseStat(path)
+		if ok {
+			children[parent] = append(children[parent], id)
+		}
+	}
+	var all []int
+	queue := []int{pid}
+	for len(queue) > 0 {
+		kids := children[queue[0]]
+		queue = append(queue[1:], kids...)
+		all = append(all, kids...)
+	}
+	return all
+}
+
+func parseStat(path string) (pid, parent int, ok bool) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, false
+	}
+	// "pid (command) state parent …"; the command may hold spaces and brackets.
+	end := strings.LastIndexByte(string(raw), ')')
+	if end < 0 {
+		return 0, 0, false
+	}
+	fields := strings.Fields(string(raw)[end+1:])
+	pid, err1 := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+	parent, err2 := strconv.Atoi(fields[1])
+	return pid, parent, err1 == nil && err2 == nil
+}
+
+// ChildrenNamed lists the descendants of pid whose command line contains part.
+func ChildrenNamed(pid int, part string) []int {
+	var found []int
+	for _, child := range descendants(pid) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child))
+		if err == nil && strings.Contains(string(raw), part) {
+			found = append(found, child)
+		}
+	}
+	return found
+}
+
+// ResidentBytes returns the resident memory of pid, in bytes; 0 if it is gone.
+func ResidentBytes(pid int) int64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(raw))
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
