@@ -153,16 +153,26 @@ func (in *Installation) Serve(ctx context.Context, name string) (*Host, error) {
 	return h, h.Start(ctx)
 }
 
-// Start starts the host again, on the same address and data directory.
+// Start starts the host again, on the same address and data directory, and
+// waits until it is ready.
 func (h *Host) Start(ctx context.Context) error {
-	cmd := exec.Command(filepath.Join(string(h.in.Bin), "orderport"), "serve")
-	cmd.Env = append(h.in.env(filepath.Join(h.in.Dir, h.name)), "ORDERPORT_LISTEN="+strings.TrimPrefix(h.URL, "http://"))
-	cmd.Dir = h.in.Dir
-	var err error
-	if h.Process, err = StartProcess("host "+h.name, cmd, filepath.Join(h.in.Dir, h.name+".log")); err != nil {
+	if err := h.Launch(); err != nil {
 		return err
 	}
 	return h.WaitReady(ctx, 60*time.Second)
+}
+
+// Launch is Start without the waiting.
+func (h *Host) Launch() error {
+	cmd := exec.Command(filepath.Join(string(h.in.Bin), "orderport"), "serve")
+	cmd.Env = append(h.in.env(filepath.Join(h.in.Dir, h.name)), "ORDERPORT_LISTEN="+strings.TrimPrefix(h.URL, "http://"))
+	cmd.Dir = h.in.Dir
+	proc, err := StartProcess("host "+h.name, cmd, h.LogPath())
+	if err != nil {
+		return err
+	}
+	h.Process = proc
+	return nil
 }
 
 // WaitReady waits until /readyz says so or the process ends.

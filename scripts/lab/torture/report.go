@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+)
+
+// report is what a run found.
+type report struct {
+	Database string         `json:"database"`
+	Target   string         `json:"target"`
+	Seed     uint64         `json:"seed"`
+	Seconds  float64        `json:"seconds"`
+	Accepted int            `json:"accepted"`
+	Repeats  int64          `json:"repeated_calls"`
+	Statuses map[string]int `json:"statuses"`
+	Faults   map[string]int `json:"faults"` // by kind
+	Kills    int            `json:"kills"`
+
+	Lost     []string `json:"lost"`     // accepted, said to be delivered, never consumed
+	Doubled  []string `json:"doubled"`  // consumed more than once
+	Untrue   []string `json:"untrue"`   // state and fact disagree
+	Stuck    []string `json:"stuck"`    // still PENDING at the end
+	Foreign  []string `json:"foreign"`  // consumed, never accepted
+	Left     []string `json:"left"`     // temporary files, processes, sockets
+	Refused  []string `json:"refused"`  // orders that the API refused
+	ERP      []string `json:"erp"`      // partial files and the like
+	Unknown  int      `json:"unknown"`  // FAILED with OUTCOME_UNKNOWN: allowed, and worth knowing
+	Settling float64  `json:"settling"` // seconds from healing until nothing was PENDING
+
+	// Takeover is how long exports of a killed host waited for their next
+	// attempt, in seconds, sorted.
+	Takeover []float64 `json:"takeover_seconds"`
+}
+
+func (r *report) findings() map[string][]string {
+	return map[string][]string{
+		"lost": r.Lost, "doubled": r.Doubled, "untrue": r.Untrue, "stuck": r.Stuck, "foreign": r.Foreign,
+		"left behind": r.Left, "refused": r.Refused, "seen by the ERP": r.ERP,
+	}
+}
+
+func (r *report) clean() bool {
+	for _, list := range r.findings() {
+		if len(list) > 0 {
+			return false
+		}
+	}
+	return r.Accepted > 0
+}
+
+func (r *report) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%d orders accepted in %.0f s (%d calls repeated), %d kills\n", r.Accepted, r.Seconds, r.Repeats, r.Kills)
+	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
+		fmt.Fprintf(w, "  %-22s %d\n", kind, r.Faults[kind])
+	}
+	fmt.Fprintf(w, "states %v, outcome unknown %d, settled %.1f s after the last fault\n", r.Statuses, r.Unknown, r.Settling)
+	if n := len(r.Takeover); n > 0 {
+		fmt.Fprintf(w, "next attempt after a host's death: median %.1f s, longest %.1f s (%d exports)\n", r.Takeover[n/2], r.Takeover[n-1], n)
+	}
+	findings := r.findings()
+	for _, name := range slices.Sorted(maps.Keys(findings)) {
+		list := findings[name]
+		fmt.Fprintf(w, "%-16s %d\n", name, len(list))
+		for i, line := range list {
+			if i == 10 {
+				fmt.Fprintf(w, "    … and %d more\n", len(list)-i)
+				break
+			}
+			fmt.Fprintf(w, "    %s\n", line)
+		}
+	}
+}
+
+// timeline prints what is done, with the time since the start.
+type timeline struct{ begun time.Time }
+
+func (t timeline) say(format string, args ...any) {
+	fmt.Printf("%8.2f  %s\n", time.Since(t.begun).Seconds(), fmt.Sprintf(format, args...))
+}
