@@ -46,6 +46,9 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
+	if code, done := ownMounts(); done {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, p))
