@@ -1,0 +1,46 @@
+# Everything that is done to this repository. The work is in scripts/; each
+# script says at its top what it does.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build all binaries into bin/
+	@scripts/build
+
+.PHONY: test
+test: ## run all tests; installs, starts and stops the servers they need
+	@scripts/test
+
+.PHONY: check
+check: lint proto-check alone test ## what CI runs: lint, generated code, each module alone, cross builds, tests
+
+.PHONY: lint
+lint: ## check format and lint rules
+	@scripts/lint
+
+.PHONY: fmt
+fmt: ## format the Go code
+	@scripts/lint --fix
+
+.PHONY: proto
+proto: ## generate the code of the Port's .proto files
+	@scripts/proto generate
+
+.PHONY: proto-check
+proto-check: ## check that generated code is current and the Port stays compatible
+	@scripts/proto check
+
+.PHONY: alone
+alone: ## build and vet each module by itself, and for other platforms
+	@scripts/alone
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf bin .cache/bin .cache/services
