@@ -85,3 +85,6 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // MarshalText is the fingerprint.
 func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// IsZero reports whether k is no key.
+func (k Key) IsZero() bool { return k.secret == nil }
