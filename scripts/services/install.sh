@@ -10,7 +10,7 @@
 #   rootless  a private copy, even if the system has the servers
 # shellcheck shell=bash
 
-service_packages=(postgresql openssh-server openssh-sftp-server proftpd-core proftpd-mod-crypto)
+service_packages=(postgresql openssh-client openssh-server openssh-sftp-server proftpd-core proftpd-mod-crypto)
 
 require_apt() {
   command -v apt-get >/dev/null && command -v dpkg >/dev/null && return
@@ -120,20 +120,41 @@ versioned_postgresql() {
   apt-cache "$@" depends postgresql | sed -nE 's/^ *Depends: (postgresql-[0-9]+)$/\1/p' | head -n 1
 }
 
-# write_wrappers DIR makes DIR/bin/<server>, which run the unpacked programs
+# write_wrappers DIR makes DIR/bin/<program>, which run the unpacked programs
 # with the unpacked libraries. Each ends in exec, so it keeps its process id.
 write_wrappers() {
   local dir=$1 program
-  for program in "$dir"/usr/lib/postgresql/*/bin/* "$dir"/usr/sbin/sshd "$dir"/usr/sbin/proftpd "$dir"/usr/lib/openssh/sftp-server; do
-    [ -x "$program" ] || continue
-    cat >"$dir/bin/${program##*/}" <<WRAPPER
+  for program in "$dir"/usr/lib/postgresql/*/bin/* "$dir"/usr/bin/ssh{,-keygen} "$dir"/usr/lib/openssh/sftp-server; do
+    [ ! -x "$program" ] || write_wrapper "$dir" "$program" ''
+  done
+  write_wrapper "$dir" "$dir/usr/bin/sftp" '
+set -- -S "$top/bin/ssh" "$@"'
+  # From version 9.8 on sshd runs other programs, at the system's paths unless
+  # it is told otherwise.
+  write_wrapper "$dir" "$dir/usr/sbin/sshd" '
+for part in session auth; do
+  [ ! -x "$top/usr/lib/openssh/sshd-$part" ] || set -- "$@" -o "Sshd${part^}Path=$top/usr/lib/openssh/sshd-$part"
+done'
+  # ProFTPD takes the folder of its modules from its configuration only.
+  write_wrapper "$dir" "$dir/usr/sbin/proftpd" '
+for ((i = 1; i < $#; i++)); do
+  [ "${!i}" = -c ] || continue
+  next=$((i + 1)) config=${!next}
+  { printf "ModulePath %s\n" "$top/usr/lib/proftpd" && cat "$config"; } >"$config.private"
+  set -- "${@:1:i}" "$config.private" "${@:i+2}"
+done'
+}
+
+# write_wrapper DIR PROGRAM PREPARATION
+write_wrapper() {
+  local wrapper=$1/bin/${2##*/}
+  cat >"$wrapper" <<WRAPPER
 #!/usr/bin/env bash
 # Written by scripts/services/install.sh.
 top=\$(cd "\$(dirname "\$0")/.." && pwd)
 libraries=\$(printf '%s:' "\$top"/usr/lib/*-linux-gnu* "\$top"/lib/*-linux-gnu*)
-export LD_LIBRARY_PATH=\$libraries\${LD_LIBRARY_PATH:-}
-exec "\$top${program#"$dir"}" "\$@"
+export LD_LIBRARY_PATH=\$libraries\${LD_LIBRARY_PATH:-}$3
+exec "\$top${2#"$1"}" "\$@"
 WRAPPER
-    chmod +x "$dir/bin/${program##*/}"
-  done
+  chmod +x "$wrapper"
 }

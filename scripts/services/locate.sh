@@ -35,13 +35,16 @@ locate_in() {
   [ -n "$(find "$prefix/usr/lib/proftpd" "$prefix/usr/libexec/proftpd" -name mod_sftp.so 2>/dev/null)" ] || return 1
   sftp_server=$(first_executable "$prefix/usr/lib/openssh/sftp-server" "$prefix/usr/lib/ssh/sftp-server" \
     "$prefix/usr/libexec/openssh/sftp-server") || return 1
+  [ -x "$prefix/usr/bin/sftp" ] && [ -x "$prefix/usr/bin/ssh-keygen" ] || return 1
 }
 
 # locate_private is locate_in for the private installation: it points at the
-# wrappers, which know where the libraries are.
+# wrappers, which know where the libraries are, and puts ssh-keygen and sftp
+# on the PATH.
 locate_private() {
   local dir
   dir=$(private_dir)
   [ -f "$dir/complete" ] && locate_in "$dir" || return 1
   pg_bin=$dir/bin sshd=$dir/bin/sshd proftpd=$dir/bin/proftpd sftp_server=$dir/bin/sftp-server
+  PATH=$dir/bin:$PATH
 }
