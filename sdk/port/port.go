@@ -25,6 +25,10 @@ const (
 // connector that sees it exits at once. Unset: there is no lifeline.
 const LifelineEnv = "ORDERPORT_LIFELINE_FD"
 
+// LogLevelEnv names the environment variable that holds the lowest level that
+// a connector logs: "debug", "info" (if unset), "warn" or "error".
+const LogLevelEnv = "ORDERPORT_LOG_LEVEL"
+
 // Bounds in bytes that both sides keep.
 const (
 	// MaxMessage bounds one gRPC message in each direction.

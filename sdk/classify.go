@@ -1,0 +1,177 @@
+package sdk
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/port"
+)
+
+// classify returns err as an *Error. The text is that of err as a whole, so
+// what was wrapped around an *Error is kept.
+func classify(err error) *Error {
+	var known *Error
+	if errors.As(err, &known) {
+		e := *known
+		e.Message = err.Error()
+		return &e
+	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		message := err.Error()
+		if refused.Reason == RefusedSuperseded {
+			message = "superseded: " + message
+		}
+		return &Error{Code: Internal, Message: message, Retryable: !refused.final(), Err: err}
+	}
+	code := codeOf(err)
+	return &Error{Code: code, Message: err.Error(), Retryable: code.Retryable(), Err: err}
+}
+
+// codeOf recognizes what the standard library's network packages return.
+func codeOf(err error) Code {
+	var (
+		certificate *tls.CertificateVerificationError
+		unknownCA   x509.UnknownAuthorityError
+		wrongName   x509.HostnameError
+		invalid     x509.CertificateInvalidError
+		network     net.Error
+		operation   *net.OpError
+		lookup      *net.DNSError
+	)
+	switch {
+	case errors.As(err, &certificate), errors.As(err, &unknownCA), errors.As(err, &wrongName), errors.As(err, &invalid):
+		return HostKeyMismatch
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return Timeout
+	case errors.As(err, &network) && network.Timeout():
+		return Timeout
+	case errors.As(err, &operation), errors.As(err, &lookup), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EPIPE),
+		errors.Is(err, net.ErrClosed):
+		return Unreachable
+	default:
+		return Internal
+	}
+}
+
+// neverSent says that err comes from looking up or dialling the target.
+func neverSent(err error) bool {
+	var operation *net.OpError
+	var lookup *net.DNSError
+	return errors.As(err, &lookup) || (errors.As(err, &operation) && operation.Op == "dial")
+}
+
+// verdict decides what the host is told when Export returned err: a gRPC
+// status (first value), an error result (second), or success (neither).
+//
+// The rule behind it: "not delivered" is only said if the connector said so
+// itself, by an *Error, or if it can't be otherwise.
+func (s exchangeState) verdict(ctx context.Context, err error) (error, *Error) {
+	var known *Error
+	var refused *RefusedError
+	switch {
+	case isBroken(err):
+		return err, nil
+	case s.failed != nil && ctx.Err() == nil:
+		return status.Error(codes.Internal, clean(s.failed.Error())), nil
+	case err == nil && s.refused != nil:
+		return status.Error(codes.Internal, "the connector reported success although the host had refused to store something"), nil
+	case err == nil:
+		return nil, nil
+	case errors.As(err, &known):
+		return nil, classify(err)
+	case ctx.Err() != nil:
+		return status.FromContextError(ctx.Err()).Err(), nil
+	case errors.As(err, &refused):
+		e := classify(err)
+		e.Retryable = e.Retryable || s.pastCheckpoint()
+		return nil, e
+	default:
+		return s.doubt(err)
+	}
+}
+
+// pastCheckpoint says that a visible step may have been made, by this attempt
+// or an earlier one.
+func (s exchangeState) pastCheckpoint() bool { return s.checkpointed || s.resumed }
+
+// doubt handles an error that the connector did not classify.
+func (s exchangeState) doubt(err error) (error, *Error) {
+	e := classify(err)
+	switch {
+	case s.canResume && s.pastCheckpoint() && e.Code == Internal:
+		return status.Error(codes.Internal, clean(e.Message)), nil
+	case s.canResume, neverSent(err) && !s.pastCheckpoint():
+		return nil, e
+	default:
+		e.Code, e.Retryable = OutcomeUnknown, false
+		return nil, e
+	}
+}
+
+// errorProto makes a message that can always be sent: valid UTF-8, of bounded
+// size, without the config's secrets.
+func errorProto(e *Error, conn Connection) *connectorv1.Error {
+	code := e.Code
+	if code == port.ConnectorCrashed || code == port.ConnectorUnavailable {
+		code = Internal // the host's to set
+	}
+	message := e.Message
+	if message == "" {
+		message = string(code)
+	}
+	p := &connectorv1.Error{
+		Code:      code.Proto(),
+		Message:   clean(conn.redact(message)),
+		Retryable: e.Retryable && code != OutcomeUnknown,
+		Details:   cleanMap(e.Details, conn),
+	}
+	if e.RetryAfter > 0 {
+		p.RetryAfter = durationpb.New(e.RetryAfter)
+	}
+	for _, v := range e.Violations {
+		p.Violations = append(p.Violations, &connectorv1.FieldViolation{
+			Path: clean(v.Path), Message: clean(conn.redact(v.Message)),
+		})
+	}
+	return p
+}
+
+// clean makes a text fit for a protobuf string of a sensible size.
+func clean(text string) string {
+	const longest = 8 << 10
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return text
+}
+
+func cleanMap(m map[string]string, conn Connection) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	cleaned := make(map[string]string, len(m))
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if len(cleaned) == maxMetadata {
+			break
+		}
+		cleaned[clean(key)] = clean(conn.redact(m[key]))
+	}
+	return cleaned
+}

@@ -1,0 +1,7 @@
+//go:build unix
+
+package sdk
+
+import "syscall"
+
+func closeOnExec(fd uintptr) { syscall.CloseOnExec(int(fd)) }

@@ -1,0 +1,233 @@
+package sdk
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/port"
+)
+
+// How long the process waits.
+const (
+	stopGrace   = 5 * time.Second        // on SIGTERM, for running calls
+	endGrace    = time.Second            // for calls whose context has ended
+	parentCheck = 500 * time.Millisecond // between looks at the parent
+	orphanGrace = 300 * time.Millisecond // to close the socket without a host
+)
+
+// Serve runs a connector until its host stops it, and ends the process. It is
+// the last thing that main calls. Nothing may be printed to standard output
+// before: the host reads the address of the connector there. What is printed
+// later ends up in the log.
+//
+// The process ends with status 0 when the host asks for it, when it gets
+// SIGTERM (running calls may finish, for five seconds), and within two seconds
+// when the host has died. It ends with status 1 when it was not started by a
+// host, or when Describe breaks the rules; standard error then says why.
+func Serve(connector Connector) {
+	if os.Getenv(port.CookieKey) != port.CookieValue {
+		fmt.Fprintf(os.Stderr, "This is an Orderport connector; it is started by the Orderport host.\n"+
+			"Put it into the host's plugin directory (ORDERPORT_PLUGIN_DIR) under a name that starts\n"+
+			"with %q and run: orderport connector list\n", port.BinaryPrefix)
+		os.Exit(1)
+	}
+	p := &process{stderr: os.Stderr}
+	slog.SetDefault(slog.New(NewLogHandler(p.stderr, logLevel())))
+	var err error
+	if p.server, err = newServer(connector); err != nil {
+		slog.Error("the connector can't be served: " + err.Error())
+		os.Exit(1)
+	}
+	p.serve()
+	os.Exit(0)
+}
+
+func logLevel() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(os.Getenv(port.LogLevelEnv))) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// process is a connector with a process around it.
+type process struct {
+	server *server
+	stderr *os.File // the real one: go-plugin replaces os.Stderr
+	grpc   *grpc.Server
+
+	capture sync.Once
+}
+
+// serve returns once the gRPC server has stopped and its calls have ended.
+func (p *process) serve() {
+	signal.Ignore(syscall.SIGPIPE) // a log line nobody reads must not kill
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{
+			ProtocolVersion:  port.ProtocolVersion,
+			MagicCookieKey:   port.CookieKey,
+			MagicCookieValue: port.CookieValue,
+		},
+		Plugins:    plugin.PluginSet{port.PluginName: &grpcPlugin{service: p.server}},
+		GRPCServer: p.newGRPCServer,
+		Logger: hclog.New(&hclog.LoggerOptions{
+			Level: hclog.Warn, Output: p.stderr, JSONFormat: true,
+		}),
+	})
+	select {
+	case <-p.server.calls.drain():
+	case <-time.After(endGrace):
+	}
+}
+
+// newGRPCServer is called by go-plugin before it prints the handshake.
+func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
+	p.grpc = grpc.NewServer(append(opts,
+		grpc.MaxRecvMsgSize(port.MaxMessage),
+		grpc.MaxSendMsgSize(port.MaxMessage),
+		grpc.UnaryInterceptor(func(
+			ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+		) (any, error) {
+			p.capture.Do(p.captureOutput)
+			return handler(ctx, req)
+		}),
+		grpc.StreamInterceptor(func(
+			srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
+		) error {
+			p.capture.Do(p.captureOutput)
+			return handler(srv, stream)
+		}),
+	)...)
+	go p.stopOnSIGTERM()
+	go p.watchLifeline()
+	go p.watchParent()
+	return p.grpc
+}
+
+// stopOnSIGTERM lets running calls finish and then stops; a second signal
+// stops at once.
+func (p *process) stopOnSIGTERM() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM)
+	<-signals
+	slog.Info("stopping: got SIGTERM")
+	select {
+	case <-p.server.calls.drain():
+	case <-signals:
+	case <-time.After(stopGrace):
+		slog.Warn("stopping although calls are running")
+	}
+	p.grpc.Stop()
+}
+
+// watchLifeline ends the process when the host's end of the lifeline closes.
+func (p *process) watchLifeline() {
+	text, ok := os.LookupEnv(port.LifelineEnv)
+	if !ok {
+		return
+	}
+	fd, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		slog.Warn("ignoring the lifeline: not a file descriptor")
+		return
+	}
+	lifeline := os.NewFile(uintptr(fd), "lifeline")
+	closeOnExec(uintptr(fd)) // a child must not hear for us
+	if _, err := io.Copy(io.Discard, lifeline); errors.Is(err, syscall.EBADF) {
+		slog.Warn("ignoring the lifeline: the file descriptor is not open")
+		return
+	}
+	p.endOrphaned("the host has closed the lifeline")
+}
+
+// watchParent ends the process when it gets another parent, which is what
+// happens when the host dies and nobody else notices.
+func (p *process) watchParent() {
+	parent := os.Getppid()
+	for range time.Tick(parentCheck) {
+		if os.Getppid() != parent {
+			p.endOrphaned("the host process has gone")
+		}
+	}
+}
+
+// endOrphaned cuts everything off: there is no one to answer to.
+func (p *process) endOrphaned(reason string) {
+	slog.Warn("ending: " + reason)
+	stopped := make(chan struct{})
+	go func() {
+		p.grpc.Stop() // also removes the socket's file
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(orphanGrace):
+	}
+	os.Exit(0)
+}
+
+// captureOutput turns what the connector prints into log lines, so that it
+// neither gets between the handshake and the host nor blocks where nobody
+// reads. It runs in the first call, after go-plugin has put its own pipes in
+// place.
+func (p *process) captureOutput() {
+	if w, err := logLines("stdout"); err == nil {
+		os.Stdout = w
+	}
+	if w, err := logLines("stderr"); err == nil {
+		os.Stderr = w
+	}
+}
+
+func logLines(stream string) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		lines := bufio.NewReaderSize(r, longestLine/2)
+		for {
+			line, err := lines.ReadSlice('\n') // a longer line comes in pieces
+			if text := strings.TrimRight(string(line), "\r\n"); text != "" {
+				slog.Info(text, "printed_to", stream)
+			}
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+				return
+			}
+		}
+	}()
+	return w, nil
+}
+
+// grpcPlugin registers the service with go-plugin.
+type grpcPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	service connectorv1.ConnectorServiceServer
+}
+
+// GRPCServer implements plugin.GRPCPlugin.
+func (g *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	connectorv1.RegisterConnectorServiceServer(s, g.service)
+	return nil
+}
+
+// GRPCClient implements plugin.GRPCPlugin. A connector is never a client.
+func (g *grpcPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.New("a connector does not call itself")
+}
