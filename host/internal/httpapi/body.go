@@ -1,0 +1,161 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/orderport/orderport/host/internal/fault"
+)
+
+// MaxBody bounds the body of a call, and one line of a batch, in bytes.
+const MaxBody = 16 << 20
+
+// withBody gives a handler the request itself: huma finds Resolve on the input.
+type withBody struct {
+	request *http.Request
+	writer  http.ResponseWriter
+}
+
+// Resolve keeps the request. Nothing is read yet.
+func (b *withBody) Resolve(ctx huma.Context) []error {
+	b.request, b.writer = humago.Unwrap(ctx)
+	return nil
+}
+
+// read returns the whole body.
+func (b *withBody) read() ([]byte, error) {
+	if b.request.ContentLength > MaxBody {
+		return nil, tooLarge("the body")
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(b.writer, b.request.Body, MaxBody))
+	var over *http.MaxBytesError
+	var network net.Error
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.As(err, &over):
+		return nil, tooLarge("the body")
+	case errors.As(err, &network) && network.Timeout():
+		return nil, malformed("the body did not arrive in time")
+	default:
+		return nil, malformed("the body could not be read").Because(err)
+	}
+}
+
+func tooLarge(what string) *fault.Error {
+	return fault.New(fault.TooLarge, "too_large", "%s is larger than the limit of %d bytes", what, MaxBody)
+}
+
+func malformed(format string, args ...any) *fault.Error {
+	return fault.New(fault.Malformed, "malformed_request", format, args...)
+}
+
+// fields reads the body as one JSON object whose members are among those
+// named. Every unknown one is reported, at once.
+func (b *withBody) fields(known ...string) (map[string]json.RawMessage, error) {
+	data, err := b.read()
+	if err != nil {
+		return nil, err
+	}
+	members, err := parseObject(data)
+	if err != nil {
+		return nil, err
+	}
+	return members, refuseUnknown(members, known)
+}
+
+func parseObject(data []byte) (map[string]json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, malformed("the body is empty; a JSON object is expected")
+	}
+	if err := json.Unmarshal(data, &members); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, malformed("the body is not JSON: near byte %d: %s", syntax.Offset, syntax.Error())
+		}
+		return nil, malformed("the body must be a JSON object")
+	}
+	if members == nil {
+		return nil, malformed("the body must be a JSON object")
+	}
+	return members, nil
+}
+
+func refuseUnknown(members map[string]json.RawMessage, known []string) error {
+	var unknown []string
+	for name := range members {
+		if !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	f := invalid()
+	for _, name := range unknown {
+		_ = f.WithField(printableName(name), "is not a known field; expected: %s", strings.Join(known, ", "))
+	}
+	return f
+}
+
+// printableName keeps a stranger's field name from filling the answer.
+func printableName(name string) string {
+	const longest = 100
+	if len(name) > longest {
+		name = name[:longest] + "…"
+	}
+	return strings.ToValidUTF8(name, "�")
+}
+
+func invalid() *fault.Error {
+	return fault.New(fault.Invalid, "invalid_request", "the request is not valid")
+}
+
+// member decodes an optional member; absent and null leave v as it is.
+func member[T any](members map[string]json.RawMessage, name string, kind string, v *T) error {
+	raw, ok := members[name]
+	if !ok || string(raw) == "null" {
+		return nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return invalid().WithField(name, "must be %s", kind)
+	}
+	return nil
+}
+
+// gather joins the violations of several faults into one, so that a client
+// sees every wrong field at once. The first error of another kind wins.
+func gather(errs ...error) error {
+	all := invalid()
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		f := fault.From(err)
+		if f.Kind != fault.Invalid || f.Code != all.Code {
+			return err
+		}
+		all.Violations = append(all.Violations, f.Violations...)
+	}
+	if len(all.Violations) == 0 {
+		return nil
+	}
+	return all
+}
+
+// notFound is the answer for an id that can't exist.
+func notFound(what, id string) error {
+	return fault.New(fault.NotFound, fmt.Sprintf("%s_not_found", what), "there is no %s %s", what, printableName(id))
+}
