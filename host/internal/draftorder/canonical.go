@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/orderport/orderport/host/internal/fault"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 )
 
@@ -52,18 +53,23 @@ func hash(content []byte) [32]byte { return sha256.Sum256(content) }
 
 // DecodeCanonical makes the Port's message of what [Order.Canonical] made. It
 // does not check the order again: what was accepted stays deliverable when
-// the rules change. Bytes that hold no order at all are an error.
+// the rules change. Bytes that hold no order at all are an Internal error,
+// "stored_order_unreadable": something has damaged what was accepted.
 func DecodeCanonical(data []byte) (*connectorv1.DraftOrder, error) {
 	root, err := read(data)
 	if err != nil {
-		return nil, err
+		return nil, unreadable(err)
 	}
 	d := decoder{}
 	o := d.order(root)
 	if o == nil || o.ID == uuid.Nil || len(o.Lines) == 0 {
-		return nil, d.fault()
+		return nil, unreadable(d.fault())
 	}
 	return o.Proto(), nil
+}
+
+func unreadable(err error) error {
+	return fault.New(fault.Internal, "stored_order_unreadable", "stored draft order can't be read").Because(err)
 }
 
 // writer appends JSON.
