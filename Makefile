@@ -15,7 +15,7 @@ build: ## build all binaries into bin/
 	@scripts/build
 
 .PHONY: test
-test: ## run all tests; installs, starts and stops the servers they need
+test: build ## run all tests; installs, starts and stops the servers they need
 	@scripts/test
 
 .PHONY: check

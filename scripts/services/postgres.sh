@@ -1,5 +1,5 @@
 # Starts and stops a throw-away PostgreSQL. Sourced by with-services, which
-# sets run, durable, pg_bin and postgres_pid.
+# sets run, pg_bin and postgres_pid.
 # shellcheck shell=bash disable=SC2154
 
 # as_postgres COMMAND...: PostgreSQL refuses to run as root. The server also
@@ -28,9 +28,8 @@ start_postgres() {
   }
   cd "$root"
 
-  # Durable servers keep their defaults: they are what is measured.
-  settings=(-c "listen_addresses=127.0.0.1" -c "unix_socket_directories=" -c max_connections=300 -c jit=off)
-  [ -n "$durable" ] || settings+=(-c fsync=off -c full_page_writes=off)
+  settings=(-c "listen_addresses=127.0.0.1" -c "unix_socket_directories=" -c max_connections=300 -c jit=off
+    -c fsync=off -c full_page_writes=off)
   for try in 1 2 3 4 5; do
     local port=$((20000 + RANDOM % 10000))
     (as_postgres "$pg_bin/postgres" -D "$data" -p "$port" "${settings[@]}") >"$run/postgres.log" 2>&1 &
