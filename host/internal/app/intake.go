@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/orderport/orderport/host/internal/delivery/groupcommit"
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/draftorder"
 	"github.com/orderport/orderport/host/internal/fault"
@@ -14,6 +16,9 @@ import (
 
 // GroupLimit is how many orders one commit takes at most.
 const GroupLimit = 500
+
+// acceptDeadline bounds the wait for a database that does not take the order.
+const acceptDeadline = 20 * time.Second
 
 // maxKey bounds an idempotency key.
 const maxKey = 255
@@ -30,14 +35,37 @@ type intakeStore interface {
 type Intake struct {
 	store  intakeStore
 	waker  Waker
-	shared *groupCommit
+	shared *groupcommit.Committer[*handIn]
+}
+
+// handIn is a single order on its way through a shared commit.
+type handIn struct {
+	order parsed
+	out   Outcome // set by the commit, read once it is done
 }
 
 // newIntake returns an Intake whose single hand-ins share commits.
 func newIntake(s intakeStore, w Waker) *Intake {
 	in := &Intake{store: s, waker: w}
-	in.shared = &groupCommit{commit: in.commit, limit: GroupLimit}
+	in.shared = groupcommit.New(groupcommit.Options[*handIn]{Commit: in.commitShared, MaxBatch: GroupLimit})
 	return in
+}
+
+// commitShared commits single hand-ins. Its error makes the group be tried
+// again: a database that restarts costs its users a pause, and no error.
+func (in *Intake) commitShared(ctx context.Context, hands []*handIn) ([]error, error) {
+	orders := make([]parsed, len(hands))
+	for i, hand := range hands {
+		orders[i] = hand.order
+	}
+	outcomes := in.commit(ctx, orders)
+	for i, out := range outcomes {
+		if kind := fault.From(out.Err); kind != nil && (kind.Kind == fault.Internal || kind.Kind == fault.Unavailable) {
+			return nil, out.Err
+		}
+		hands[i].out = out
+	}
+	return make([]error, len(hands)), nil
 }
 
 // HandIn is one order as it was handed in.
@@ -74,8 +102,14 @@ func (in *Intake) Accept(ctx context.Context, actor Actor, hand HandIn) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
-	out := in.shared.do(ctx, order)
-	return out, out.Err
+	ctx, cancel := context.WithTimeout(ctx, acceptDeadline)
+	defer cancel()
+	shared := &handIn{order: order}
+	if err := in.shared.Do(ctx, shared); err != nil {
+		return Outcome{}, fault.New(fault.Unavailable, "database_unavailable", "the order could not be stored").
+			WithHint("hand it in again: it is not delivered twice").Because(err)
+	}
+	return shared.out, shared.out.Err
 }
 
 // AcceptGroup takes up to GroupLimit orders in one commit. The answers are in
