@@ -171,3 +171,15 @@ func contraryEntry(t *AckTarget, ack store.Ack, actor string, now time.Time) (do
 		Action: "export.ack_contrary", Subject: "export:" + t.ID.String(), Details: details,
 	}, nil
 }
+
+// ResolvedAsFailed is the error of an export whose outcome was unknown, once
+// somebody found that the ERP does not have the order.
+func ResolvedAsFailed(e *domain.ExportError, actor string) *domain.ExportError {
+	details := map[string]string{"resolved_by": actor}
+	for k, v := range e.Details {
+		if k != "resolved_by" {
+			details[k] = v
+		}
+	}
+	return &domain.ExportError{Code: port.RejectedByERP, Message: e.Message, Details: details}
+}

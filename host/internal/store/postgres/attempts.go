@@ -1,0 +1,237 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+	"github.com/orderport/orderport/host/internal/store/rules"
+)
+
+const saveBatch = `
+UPDATE erp_export e SET
+	checkpoint = COALESCE(s.checkpoint, e.checkpoint),
+	external_ref = COALESCE(s.external_ref, e.external_ref),
+	export_storage_key = COALESCE(s.storage_key, e.export_storage_key),
+	payload_size = COALESCE(s.payload_size, e.payload_size),
+	payload_sha256 = COALESCE(s.payload_sha256, e.payload_sha256),
+	updated_at = now()
+FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::bigint[], $8::bytea[])
+	WITH ORDINALITY AS s(id, host_id, attempt, checkpoint, external_ref, storage_key, payload_size, payload_sha256, at)
+WHERE e.id = s.id AND e.lease_host_id = s.host_id AND e.attempt_count = s.attempt
+RETURNING s.at`
+
+// SaveAll implements store.Ledger.
+func (s *Store) SaveAll(ctx context.Context, saves []store.Save) ([]error, error) {
+	if len(saves) == 0 {
+		return nil, nil
+	}
+	merged := rules.MergeSaves(saves)
+	args := saveArguments(merged.Items)
+	var verdicts []error
+	err := s.inTx(ctx, "save checkpoints", func(tx pgx.Tx) (err error) {
+		verdicts, err = fencedWrite(ctx, tx, len(merged.Items), saveBatch, args...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return merged.Spread(verdicts), nil
+}
+
+// fencedWrite runs a statement that returns the numbers, from 1, of the items
+// whose fence held. All others get ErrFenced.
+func fencedWrite(ctx context.Context, tx pgx.Tx, n int, query string, args ...any) ([]error, error) {
+	verdicts := make([]error, n)
+	for i := range verdicts {
+		verdicts[i] = store.ErrFenced
+	}
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var at int
+	_, err = pgx.ForEachRow(rows, []any{&at}, func() error {
+		verdicts[at-1] = nil
+		return nil
+	})
+	return verdicts, err
+}
+
+func saveArguments(saves []store.Save) []any {
+	n := len(saves)
+	ids, hosts, attempts := make([][16]byte, n), make([][16]byte, n), make([]int32, n)
+	checkpoints, refs := make([][]byte, n), make([]*string, n)
+	keys, sizes, hashes := make([]*string, n), make([]*int64, n), make([][]byte, n)
+	for i := range saves {
+		v := &saves[i]
+		ids[i], hosts[i], attempts[i] = v.ExportID, v.HostID, int32(v.Attempt)
+		checkpoints[i], refs[i] = v.Checkpoint, orNull(v.ExternalRef)
+		if v.StorageKey != "" {
+			keys[i], sizes[i], hashes[i] = &v.StorageKey, &v.PayloadSize, v.PayloadSHA256
+		}
+	}
+	return []any{ids, hosts, attempts, checkpoints, refs, keys, sizes, hashes}
+}
+
+// finishBatch ends attempts. Where an ack was quicker, the export keeps what
+// the ack made of it, and only what the ack could not know is added.
+const finishBatch = `
+WITH f AS MATERIALIZED (
+	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
+		$8::integer[], $9::integer[], $10::boolean[], $11::text[], $12::bigint[], $13::bytea[], $14::text[], $15::text[],
+		$16::text[], $17::jsonb[])
+	WITH ORDINALITY AS f(id, host_id, attempt, outcome, status, error, delay, failures, crashes, recovered,
+		storage_key, payload_size, payload_sha256, dropzone_path, external_ref, erp_order_id, metadata, at)
+), done AS (
+	UPDATE erp_export e SET
+		status = CASE WHEN e.status = 'PENDING' THEN f.status ELSE e.status END,
+		error_json = CASE
+			WHEN e.status <> 'PENDING' THEN e.error_json
+			WHEN f.status = 'PENDING' THEN COALESCE(f.error, e.error_json)
+			ELSE f.error END,
+		next_attempt_at = CASE
+			WHEN e.status <> 'PENDING' OR f.status <> 'PENDING' THEN NULL
+			WHEN f.delay > 0 THEN now() + f.delay * interval '1 microsecond'
+			ELSE LEAST(e.created_at, now()) END,
+		sent_at = CASE WHEN e.status = 'PENDING' AND f.status IN ('SENT', 'ACKED') THEN now() ELSE e.sent_at END,
+		acked_at = CASE WHEN e.status = 'PENDING' AND f.status = 'ACKED' THEN now() ELSE e.acked_at END,
+		erp_order_id = CASE WHEN e.status = 'PENDING'
+			THEN COALESCE(f.erp_order_id, e.erp_order_id) ELSE COALESCE(e.erp_order_id, f.erp_order_id) END,
+		failure_count = e.failure_count + f.failures,
+		crash_count = e.crash_count + f.crashes,
+		export_storage_key = COALESCE(f.storage_key, e.export_storage_key),
+		payload_size = COALESCE(f.payload_size, e.payload_size),
+		payload_sha256 = COALESCE(f.payload_sha256, e.payload_sha256),
+		dropzone_path = COALESCE(f.dropzone_path, e.dropzone_path),
+		external_ref = COALESCE(f.external_ref, e.external_ref),
+		metadata = COALESCE(f.metadata, e.metadata),
+		lease_host_id = NULL, lease_expires_at = NULL, updated_at = now()
+	FROM f
+	WHERE e.id = f.id AND e.lease_host_id = f.host_id AND e.attempt_count = f.attempt
+	RETURNING f.at
+), ended AS (
+	UPDATE export_attempt a SET finished_at = now(), outcome = f.outcome, error_json = f.error, recovered = f.recovered
+	FROM f JOIN done ON done.at = f.at
+	WHERE a.export_id = f.id AND a.number = f.attempt
+)
+SELECT at FROM done`
+
+// endedBefore finds attempts that ended as this call would end them: a call
+// before it succeeded and its answer was lost.
+const endedBefore = `
+SELECT f.at FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) WITH ORDINALITY AS f(id, host_id, attempt, outcome, at)
+JOIN export_attempt a ON a.export_id = f.id AND a.number = f.attempt AND a.host_id = f.host_id AND a.outcome = f.outcome`
+
+// FinishAll implements store.Ledger.
+func (s *Store) FinishAll(ctx context.Context, finishes []store.Finish) ([]error, error) {
+	return s.finish(ctx, "finish attempts", finishes)
+}
+
+// Reclaim implements store.Ledger.
+func (s *Store) Reclaim(ctx context.Context, finishes []store.Finish) ([]error, error) {
+	return s.finish(ctx, "reclaim exports", finishes)
+}
+
+func (s *Store) finish(ctx context.Context, what string, finishes []store.Finish) ([]error, error) {
+	if len(finishes) == 0 {
+		return nil, nil
+	}
+	merged := rules.MergeFinishes(finishes)
+	args, err := finishArguments(merged.Items)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	var verdicts []error
+	err = s.inTx(ctx, what, func(tx pgx.Tx) (err error) {
+		verdicts, err = fencedWrite(ctx, tx, len(merged.Items), finishBatch, args...)
+		if err != nil || !anyFenced(verdicts) {
+			return err
+		}
+		repeated, err := fencedWrite(ctx, tx, len(merged.Items), endedBefore, args[:4]...)
+		for i, verdict := range repeated {
+			if verdict == nil {
+				verdicts[i] = nil
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return merged.Spread(verdicts), nil
+}
+
+func anyFenced(verdicts []error) bool {
+	for _, err := range verdicts {
+		if err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func finishArguments(finishes []store.Finish) ([]any, error) {
+	n := len(finishes)
+	ids, hosts, attempts := make([][16]byte, n), make([][16]byte, n), make([]int32, n)
+	outcomes, statuses, errs := make([]string, n), make([]string, n), make([][]byte, n)
+	delays, failures, crashes := make([]int64, n), make([]int32, n), make([]int32, n)
+	recovered, keys, sizes, hashes := make([]bool, n), make([]*string, n), make([]*int64, n), make([][]byte, n)
+	paths, refs, erpIDs, metadata := make([]*string, n), make([]*string, n), make([]*string, n), make([][]byte, n)
+	for i := range finishes {
+		f := &finishes[i]
+		var err error
+		if errs[i], err = jsonOrNull(f.Error, f.Error == nil); err != nil {
+			return nil, err
+		}
+		if metadata[i], err = jsonOrNull(f.Metadata, f.Metadata == nil); err != nil {
+			return nil, err
+		}
+		ids[i], hosts[i], attempts[i] = f.ExportID, f.HostID, int32(f.Attempt)
+		outcomes[i], statuses[i], delays[i] = string(f.Outcome), string(f.Status), f.NextAttemptIn.Microseconds()
+		failures[i], crashes[i], recovered[i] = count(f.CountsFailure), count(f.CountsCrash), f.Recovered
+		if f.StorageKey != "" {
+			keys[i], sizes[i], hashes[i] = &f.StorageKey, &f.PayloadSize, f.PayloadSHA256
+		}
+		paths[i], refs[i], erpIDs[i] = orNull(f.DropzonePath), orNull(f.ExternalRef), orNull(f.ERPOrderID)
+	}
+	return []any{ids, hosts, attempts, outcomes, statuses, errs, delays, failures, crashes, recovered,
+		keys, sizes, hashes, paths, refs, erpIDs, metadata}, nil
+}
+
+func count(yes bool) int32 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// Attempts implements store.Exports.
+func (s *Store) Attempts(ctx context.Context, orgID, exportID uuid.UUID) ([]domain.Attempt, error) {
+	if _, err := s.Export(ctx, orgID, exportID); err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered
+		FROM export_attempt WHERE export_id = $1 ORDER BY number`, exportID)
+	if err != nil {
+		return nil, fmt.Errorf("list attempts: %w", err)
+	}
+	attempts, err := pgx.CollectRows(rows, scanAttempt)
+	if err != nil {
+		return nil, fmt.Errorf("list attempts: %w", err)
+	}
+	return attempts, nil
+}
+
+func scanAttempt(row pgx.CollectableRow) (domain.Attempt, error) {
+	var a domain.Attempt
+	err := row.Scan(&a.ExportID, &a.Number, &a.HostID, &a.HostName, &a.StartedAt, &a.FinishedAt,
+		(*string)(&a.Outcome), &a.Error, &a.Recovered)
+	inUTC(&a.StartedAt, a.FinishedAt)
+	return a, err
+}

@@ -1,0 +1,135 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+)
+
+// claim leases in one statement. The array makes the update go by primary
+// key, whatever the planner believes about the backlog. A host that has been
+// declared dead gets nothing.
+const claim = `
+WITH due AS (
+	SELECT id FROM erp_export
+	WHERE erp_connection_id = $1 AND status = 'PENDING' AND %s AND next_attempt_at <= now() AND lease_host_id IS NULL
+		AND NOT EXISTS (SELECT FROM host_node WHERE id = $2 AND stopped_at IS NOT NULL)
+	ORDER BY next_attempt_at, id
+	LIMIT $3
+	FOR UPDATE SKIP LOCKED
+), leased AS (
+	UPDATE erp_export SET
+		attempt_count = attempt_count + 1, lease_host_id = $2, lease_expires_at = now() + $4::interval, updated_at = now()
+	WHERE id = ANY (ARRAY (SELECT id FROM due))
+	RETURNING *
+), started AS (
+	INSERT INTO export_attempt (export_id, number, host_id, host_name, started_at)
+	SELECT id, attempt_count, $2, COALESCE((SELECT name FROM host_node WHERE id = $2), ''), now() FROM leased
+)
+SELECT ` + exportColumns + `, d.content
+FROM leased e` + exportParents + `
+ORDER BY e.next_attempt_at, e.id`
+
+var (
+	claimRegular  = fmt.Sprintf(claim, "crash_count = 0")
+	claimSuspects = fmt.Sprintf(claim, "crash_count > 0")
+)
+
+// Claim implements store.Ledger.
+func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Claimed, error) {
+	if req.Limit <= 0 {
+		return nil, nil
+	}
+	query := claimRegular
+	if req.SuspectsOnly {
+		query = claimSuspects
+	}
+	var claimed []store.Claimed
+	err := s.inTx(ctx, "claim exports", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease)
+		if err != nil {
+			return err
+		}
+		claimed, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c store.Claimed, err error) {
+			c.Export, err = scanExportAnd(row, &c.Order)
+			return c, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+// dueConnections walks the index of due exports from connection to connection:
+// its cost is the number of connections with a backlog, not the backlog.
+const dueConnections = `
+WITH RECURSIVE backlog (id) AS (
+	(SELECT erp_connection_id FROM erp_export WHERE status = 'PENDING' ORDER BY erp_connection_id LIMIT 1)
+	UNION ALL
+	SELECT (SELECT e.erp_connection_id FROM erp_export e
+		WHERE e.status = 'PENDING' AND e.erp_connection_id > b.id ORDER BY e.erp_connection_id LIMIT 1)
+	FROM backlog b WHERE b.id IS NOT NULL
+)
+SELECT ` + connectionColumns + `
+FROM backlog b JOIN erp_connection c ON c.id = b.id
+WHERE c.status = 'ACTIVE' AND c.connector_type = ANY ($1) AND (
+	EXISTS (SELECT FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+		AND e.crash_count = 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL)
+	OR EXISTS (SELECT FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+		AND e.crash_count > 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL))`
+
+// DueConnections implements store.Ledger.
+func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]domain.Connection, error) {
+	return s.connections(ctx, "list due connections", dueConnections, connectorTypes)
+}
+
+// InFlight implements store.Ledger.
+func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
+	// Exports that wait for their first attempt are due since their creation;
+	// those that wait for another one may be too, so each is looked at.
+	var n int
+	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM erp_export
+		WHERE erp_connection_id = $1 AND status = 'PENDING' AND attempt_count > 0`, connectionID).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count exports in flight: %w", err)
+	}
+	return n, nil
+}
+
+// Lost implements store.Ledger.
+func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error) {
+	// Two statements, so that the second sees a heartbeat that the first
+	// waited for.
+	var lost []domain.Export
+	err := s.inTx(ctx, "find lost exports", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE host_node SET stopped_at = now()
+			WHERE stopped_at IS NULL AND heartbeat_at < now() - $1::interval`, deadAfter)
+		if err != nil {
+			return fmt.Errorf("declare hosts dead: %w", err)
+		}
+		rows, err := tx.Query(ctx, `
+			SELECT `+exportColumns+`
+			FROM export_attempt a
+			JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id`+exportParents+`
+			LEFT JOIN host_node h ON h.id = a.host_id
+			WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minute')
+			LIMIT $1`, limit)
+		if err != nil {
+			return err
+		}
+		lost, err = pgx.CollectRows(rows, scanExport)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/orderport/orderport/host/internal/fault"
+	"github.com/orderport/orderport/host/internal/store/rules"
+)
+
+// SQLSTATE codes.
+const (
+	uniqueViolation      = "23505"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+)
+
+// translate turns a violated constraint into the fault that it stands for.
+func translate(err error) error {
+	var pg *pgconn.PgError
+	var known *fault.Error
+	if errors.As(err, &known) || !errors.As(err, &pg) {
+		return err
+	}
+	if f := violation(pg); f != nil {
+		return f.Because(err)
+	}
+	return err
+}
+
+func violation(pg *pgconn.PgError) *fault.Error {
+	switch pg.ConstraintName {
+	case "uq_organization_slug":
+		return rules.OrganizationExists()
+	case "uq_active_connector":
+		return rules.ConnectionExists()
+	case "uq_live_export":
+		return rules.ExportLive()
+	case "fk_erp_connection_org", "fk_draft_order_org", "fk_api_token_org", "fk_audit_log_org":
+		return rules.OrganizationNotFound()
+	case "fk_erp_export_connection":
+		return rules.ConnectionNotFound()
+	case "fk_erp_export_draft_order":
+		return rules.DraftOrderNotFound()
+	}
+	if pg.Code == uniqueViolation {
+		return rules.RowExists()
+	}
+	return nil
+}
+
+func violates(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.ConstraintName == constraint
+}
+
+// brokenOff reports whether the database ended the transaction, with nothing
+// done, only because of what others did at the same time.
+func brokenOff(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == deadlockDetected || pg.Code == serializationFailure)
+}
