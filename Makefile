@@ -41,6 +41,10 @@ proto-check: ## check that generated code is current and the Port stays compatib
 alone: ## build and vet each module by itself, and for other platforms
 	@scripts/alone
 
+.PHONY: bench
+bench: build ## measure against the floor (BENCH_ORDERS, BENCH_ROUNDS, BENCH_ONLY)
+	@scripts/bench
+
 .PHONY: clean
 clean: ## remove what was built
 	@rm -rf bin .cache/bin .cache/services

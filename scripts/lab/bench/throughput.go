@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/orderport/orderport/scripts/lab/world"
+	"github.com/orderport/orderport/sdk/sdktest/sshtest"
+)
+
+const dropzone = "DROPZONE_JSON_V1"
+
+// versus is a product measurement with its floor.
+type versus struct {
+	name    string
+	atLeast float64 // times the floor
+	floor   func(ctx context.Context, workers int) (floor, error)
+	product func(ctx context.Context) (float64, error) // nil: the floor only
+}
+
+func (b *bench) throughputs() []versus {
+	return []versus{
+		{"throughput, PostgreSQL", 1.0, b.openPostgresFloor, func(ctx context.Context) (float64, error) {
+			return b.toDirectory(ctx, true)
+		}},
+		{"throughput, SQLite", 1.0, b.openSQLiteFloor, func(ctx context.Context) (float64, error) {
+			return b.toDirectory(ctx, false)
+		}},
+		{"throughput, SFTP", 0.5, b.openSFTPFloor, b.toSFTP},
+	}
+}
+
+// throughput lets floor and product take turns, the other one first in every
+// second round.
+func (b *bench) throughput(ctx context.Context, v versus) []line {
+	floor := line{What: v.name + ": floor", Unit: "orders/s"}
+	product := line{What: v.name + ": orderport", Unit: "orders/s"}
+	ratio := line{What: v.name + ": ratio", Unit: "× floor", Bar: &bar{AtLeast: v.atLeast}}
+	turns := []func() error{
+		func() error {
+			// A floor does not get faster with more orders: a quarter will do.
+			rate, err := bestFloor(ctx, max(b.orders/4, 100), v.floor)
+			floor.Values = append(floor.Values, rate)
+			return err
+		},
+		func() error {
+			rate, err := v.product(ctx)
+			say("  orderport: %.0f orders/s", rate)
+			product.Values = append(product.Values, rate)
+			return err
+		},
+	}
+	if v.product == nil {
+		turns = turns[:1]
+	}
+	for round := range b.rounds {
+		say("%s, round %d", v.name, round+1)
+		for _, turn := range turns {
+			if err := turn(); err != nil {
+				return []line{{What: v.name, Problem: err.Error()}}
+			}
+		}
+		slices.Reverse(turns)
+		if v.product != nil {
+			ratio.Values = append(ratio.Values, product.Values[round]/floor.Values[round])
+		}
+	}
+	if v.product == nil {
+		return []line{floor}
+	}
+	return []line{floor, product, ratio}
+}
+
+// toDirectory delivers into a directory.
+func (b *bench) toDirectory(ctx context.Context, postgres bool) (float64, error) {
+	drop, err := b.folder("drop")
+	if err != nil {
+		return 0, err
+	}
+	config := map[string]any{"mode": "filesystem", "export_path": drop}
+	return b.deliver(ctx, postgres, config, drop)
+}
+
+// toSFTP delivers to an OpenSSH server on loopback.
+func (b *bench) toSFTP(ctx context.Context) (float64, error) {
+	drop, err := b.folder("drop-sftp")
+	if err != nil {
+		return 0, err
+	}
+	server, err := sshtest.Start(ctx, sshtest.Options{Root: drop})
+	if err != nil {
+		return 0, err
+	}
+	defer server.Close()
+	return b.deliver(ctx, true, sftpConfig(server, drop), drop)
+}
+
+func sftpConfig(server *sshtest.Server, path string) map[string]any {
+	return map[string]any{
+		"mode": "sftp", "host": server.Host, "port": server.Port, "username": server.User,
+		"private_key": server.PrivateKey, "host_key": server.HostKey, "export_path": path,
+	}
+}
+
+// deliver hands orders in as fast as they are taken and returns how many a
+// second became SENT, counted from the first request.
+func (b *bench) deliver(ctx context.Context, postgres bool, config map[string]any, drop string) (float64, error) {
+	host, err := b.host(ctx, postgres)
+	if err != nil {
+		return 0, err
+	}
+	defer host.Kill()
+	client := host.Client()
+	if _, err := client.CreateConnection(ctx, dropzone, config); err != nil {
+		return 0, err
+	}
+	batches := orderBatches(b.orders)
+	start := time.Now()
+	if err := push(ctx, client, batches); err != nil {
+		return 0, err
+	}
+	say("  accepted at %.0f orders/s", float64(b.orders)/time.Since(start).Seconds())
+	if err := awaitNonePending(ctx, client); err != nil {
+		return 0, err
+	}
+	took := time.Since(start)
+	if err := verify(ctx, client, b.orders, drop); err != nil {
+		return 0, err
+	}
+	return float64(b.orders) / took.Seconds(), host.Shutdown()
+}
+
+// host starts Orderport with an empty database.
+func (b *bench) host(ctx context.Context, postgres bool) (*world.Host, error) {
+	installation, err := b.install(ctx, postgres)
+	if err != nil {
+		return nil, err
+	}
+	return installation.Serve(ctx, "data")
+}
+
+func (b *bench) install(ctx context.Context, postgres bool) (*world.Installation, error) {
+	dir, err := b.folder("host")
+	if err != nil {
+		return nil, err
+	}
+	in := world.Installation{Bin: b.bin, Dir: dir}
+	if postgres {
+		if in.DatabaseURL, err = b.database(ctx, "product"); err != nil {
+			return nil, err
+		}
+	}
+	return world.Install(ctx, in)
+}
+
+// orderBatches makes n orders in batches of up to 500, before the clock runs.
+func orderBatches(n int) [][]byte {
+	source := world.NewOrders(uint64(time.Now().UnixNano()))
+	var batches [][]byte
+	for left := n; left > 0; left -= 500 {
+		_, batch := source.Batch(min(left, 500))
+		batches = append(batches, batch)
+	}
+	return batches
+}
+
+// push hands in batches, four at a time. Each order has to be accepted.
+func push(ctx context.Context, client *world.Client, batches [][]byte) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	waiting := make(chan []byte, len(batches))
+	for _, batch := range batches {
+		waiting <- batch
+	}
+	close(waiting)
+	var pushing sync.WaitGroup
+	for range 4 {
+		pushing.Go(func() {
+			for batch := range waiting {
+				if err := pushOne(ctx, client, batch); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	pushing.Wait()
+	return context.Cause(ctx)
+}
+
+func pushOne(ctx context.Context, client *world.Client, batch []byte) error {
+	answers, err := client.PushBatch(ctx, bytes.NewReader(batch))
+	if err != nil {
+		return err
+	}
+	if want := bytes.Count(batch, []byte("\n")); len(answers) != want {
+		return fmt.Errorf("%d orders handed in, %d answers", want, len(answers))
+	}
+	for _, answer := range answers {
+		if answer.Status != http.StatusAccepted {
+			return fmt.Errorf("order refused with %d: %s", answer.Status, answer.Error)
+		}
+	}
+	return nil
+}
+
+// awaitNonePending asks a cheap question until its answer is empty.
+func awaitNonePending(ctx context.Context, client *world.Client) error {
+	return world.Eventually(ctx, 10*time.Minute, func() error {
+		var page struct{ Items []json.RawMessage }
+		if _, err := client.Call(ctx, http.MethodGet, "/api/v1/exports?status=PENDING&limit=1", nil, &page); err != nil {
+			return err
+		}
+		if len(page.Items) > 0 {
+			return fmt.Errorf("exports are still PENDING, such as %s", page.Items[0])
+		}
+		return nil
+	})
+}
+
+// verify makes sure that the figure is of orders that were delivered.
+func verify(ctx context.Context, client *world.Client, orders int, drop string) error {
+	counts, err := client.CountByStatus(ctx)
+	if err != nil {
+		return err
+	}
+	if counts["SENT"] != orders || len(counts) != 1 {
+		return fmt.Errorf("want %d exports SENT, have %v", orders, counts)
+	}
+	files, err := os.ReadDir(drop)
+	if err != nil {
+		return err
+	}
+	if len(files) != orders {
+		return fmt.Errorf("want %d files, have %d", orders, len(files))
+	}
+	return nil
+}
