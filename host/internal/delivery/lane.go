@@ -1,0 +1,422 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderport/orderport/sdk/port"
+
+	"github.com/orderport/orderport/host/internal/delivery/circuit"
+	"github.com/orderport/orderport/host/internal/delivery/fairshare"
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+)
+
+const (
+	// rowAge is how old a lane's copy of its connection's row may be.
+	rowAge = time.Second
+	// gather is how long a busy lane waits for more free slots before it
+	// claims for a few: each claim is a commit.
+	gather = 4 * time.Millisecond
+	// claimRetry is the pause after a claim that failed.
+	claimRetry = 250 * time.Millisecond
+)
+
+// lane serves one connection while there is something to do for it. One
+// goroutine claims; each attempt has its own; suspects have one of their own,
+// one at a time.
+type lane struct {
+	e      *Engine
+	id     uuid.UUID
+	signal chan struct{}    // buffered: something below has changed
+	share  *fairshare.Share // of the host's slots
+
+	// These belong to the goroutine that runs the lane.
+	typeShare *fairshare.Share // of the connector type's slots; nil: no bound
+	lowSince  time.Time        // since when few slots are free
+
+	mu          sync.Mutex
+	target      *target   // guarded by mu: nil until it was read
+	row         *lookRow  // guarded by mu: a newer row to adopt
+	wanted      bool      // guarded by mu: there may be something due
+	suspects    bool      // guarded by mu: there may be suspects due
+	suspectBusy bool      // guarded by mu: the suspects' goroutine lives
+	running     int       // guarded by mu: attempts under way, suspects aside
+	outages     int       // guarded by mu: network failures in a row
+	heldUntil   time.Time // guarded by mu: claim nothing before
+}
+
+type lookRow struct{ conn domain.Connection }
+
+// lookOpts say why a connection is looked at.
+type lookOpts struct {
+	row      *domain.Connection // what was just read, if it was
+	suspects bool               // look for suspects, too
+}
+
+// look wakes the connection's lane, or begins one.
+func (e *Engine) look(id uuid.UUID, o lookOpts) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.started || e.stopping {
+		return
+	}
+	l := e.lanes[id]
+	if l == nil {
+		l = &lane{e: e, id: id, signal: make(chan struct{}, 1)}
+		l.share = e.slots.Join(l.poke)
+		e.lanes[id] = l
+		e.loops.Go(l.run)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted = true
+	l.suspects = l.suspects || o.suspects
+	if o.row != nil {
+		l.row = &lookRow{conn: *o.row}
+	}
+	l.poke()
+}
+
+// poke makes the lane look around. It never blocks.
+func (l *lane) poke() {
+	select {
+	case l.signal <- struct{}{}:
+	default:
+	}
+}
+
+// run serves the connection until there has been nothing to do for a while.
+// Attempts outlive it only when the engine stops.
+func (l *lane) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for {
+		pause := l.step()
+		timer.Reset(pause)
+		select {
+		case <-l.e.working.Done():
+			l.share.Quit()
+			return
+		case <-l.signal:
+		case <-timer.C:
+			if pause == l.e.o.Knobs.Linger && l.end() {
+				return
+			}
+		}
+	}
+}
+
+// end removes an idle lane from the engine. It says no if there is something
+// to do after all.
+func (l *lane) end() bool {
+	l.e.mu.Lock()
+	defer l.e.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wanted || l.running > 0 || l.suspectBusy {
+		return false
+	}
+	delete(l.e.lanes, l.id)
+	return true
+}
+
+// step does what can be done now and returns when to look again at the latest.
+// Linger means: nothing to do by itself.
+func (l *lane) step() time.Duration {
+	idle := l.e.o.Knobs.Linger
+	if !l.isWanted() {
+		l.quitLine()
+		return idle
+	}
+	t, ok := l.refresh()
+	if !ok {
+		l.quitLine()
+		return claimRetry
+	}
+	if t == nil || t.conn.Health.State == domain.Down {
+		l.settle()
+		return idle
+	}
+	if wait := l.holdLeft(); wait > 0 {
+		l.quitLine()
+		return wait
+	}
+	l.startSuspects(t)
+	free := l.free(t)
+	if free <= 0 {
+		l.quitLine()
+		return idle
+	}
+	if wait := l.gatherFor(t, free); wait > 0 {
+		return wait
+	}
+	granted := l.take(t, free)
+	if granted == 0 {
+		return idle // the pool will call
+	}
+	return l.claim(t, granted)
+}
+
+func (l *lane) isWanted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wanted
+}
+
+// settle gives up for now: the sweep will find what is due.
+func (l *lane) settle() {
+	l.quitLine()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted, l.suspects = false, false
+}
+
+func (l *lane) quitLine() {
+	l.share.Quit()
+	if l.typeShare != nil {
+		l.typeShare.Quit()
+	}
+}
+
+func (l *lane) holdLeft() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.heldUntil)
+}
+
+// refresh returns the target as it is now, not older than rowAge. Nil means
+// that the connection can't be served here now; not ok, that this could not be
+// found out.
+func (l *lane) refresh() (t *target, ok bool) {
+	l.mu.Lock()
+	old, row := l.target, l.row
+	l.row = nil
+	l.mu.Unlock()
+	if row == nil {
+		if old != nil && time.Since(old.read) < rowAge {
+			return old, true
+		}
+		ctx, cancel := context.WithTimeout(l.e.working, callTimeout)
+		defer cancel()
+		conn, err := l.e.o.Store.ConnectionByID(ctx, l.id)
+		if isNotFound(err) {
+			return nil, true
+		}
+		if err != nil {
+			l.e.log.Warn("connection could not be read; tried again", "connection", l.id, "error", err)
+			return nil, false
+		}
+		row = &lookRow{conn: conn}
+	}
+	return l.adopt(row.conn, old), true
+}
+
+// adopt makes a row the lane's target. A config that does not open takes the
+// connection down, with the reason.
+func (l *lane) adopt(conn domain.Connection, old *target) *target {
+	if conn.Status != domain.Active {
+		return nil
+	}
+	t, err := l.e.target(l.e.working, conn, old)
+	if err != nil {
+		return nil
+	}
+	if t.configErr != nil && conn.Health.State != domain.Down {
+		t = t.with(l.e.openCircuit(t.conn, port.InvalidConfig, sealedReason(t.configErr)))
+	}
+	if slots := l.e.slotsOf(conn.ConnectorType, t.port); slots.pool != nil && l.typeShare == nil {
+		l.typeShare = slots.pool.Join(l.poke)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = t
+	return t
+}
+
+// free is how many more attempts the lane may run.
+func (l *lane) free(t *target) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.width(t) - l.running
+}
+
+func (l *lane) width(t *target) int {
+	if circuit.Trial(t.conn.Health) {
+		return 1
+	}
+	return t.concurrency(l.e.o.Knobs.Concurrency)
+}
+
+// gatherFor says how long to wait for more slots to get free. It is never long:
+// where attempts hang, the few that are free must be used.
+func (l *lane) gatherFor(t *target, free int) time.Duration {
+	if free >= (l.width(t)+3)/4 {
+		l.lowSince = time.Time{}
+		return 0
+	}
+	if l.lowSince.IsZero() {
+		l.lowSince = time.Now()
+	}
+	wait := gather - time.Since(l.lowSince)
+	if wait <= 0 {
+		l.lowSince = time.Time{}
+		return 0
+	}
+	return wait
+}
+
+// take takes slots of the host and of the connector type, equally many.
+func (l *lane) take(_ *target, want int) int {
+	n := l.share.Take(want)
+	if n == 0 || l.typeShare == nil {
+		return n
+	}
+	granted := l.typeShare.Take(n)
+	l.share.Give(n - granted)
+	return granted
+}
+
+func (l *lane) give(n int) {
+	if l.typeShare != nil {
+		l.typeShare.Give(n)
+	}
+	l.share.Give(n)
+}
+
+// claim leases up to n exports and starts them.
+func (l *lane) claim(t *target, n int) time.Duration {
+	l.mu.Lock()
+	l.wanted = false // a nudge from here on wants another look
+	l.mu.Unlock()
+	host := l.e.host.Load()
+	asked := time.Now()
+	claimed, err := l.e.claim(host, l.id, n, false)
+	l.give(n - len(claimed))
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.wanted = true
+		return claimRetry
+	}
+	l.mu.Lock()
+	l.running += len(claimed)
+	l.wanted = l.wanted || len(claimed) == n
+	l.mu.Unlock()
+	for _, c := range claimed {
+		r := &run{export: c.Export, order: c.Order, host: host, target: t, port: t.port, claimed: asked}
+		l.e.attempts.Go(func() {
+			d := l.e.attempt(r)
+			l.ended(r, d)
+			l.give(1)
+			l.poke()
+		})
+	}
+	if len(claimed) == n {
+		return 0
+	}
+	return l.e.o.Knobs.Linger
+}
+
+// claim asks the store for work. It is not cut short by Stop: what was claimed
+// is to be run or given back.
+func (e *Engine) claim(host *incarnation, id uuid.UUID, n int, suspects bool) ([]store.Claimed, error) {
+	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
+	defer cancel()
+	claimed, err := e.o.Store.Claim(ctx, store.ClaimRequest{
+		HostID: host.id, ConnectionID: id, Limit: n, SuspectsOnly: suspects,
+		Lease: e.o.Knobs.AttemptTimeout + e.o.Knobs.LeaseGrace,
+	})
+	if err != nil {
+		e.log.Warn("claim failed; tried again", "connection", id, "error", err)
+	}
+	return claimed, err
+}
+
+// ended draws the lane's conclusions from an attempt.
+func (l *lane) ended(r *run, d decision) {
+	l.mu.Lock()
+	l.running--
+	l.mu.Unlock()
+	l.learn(r, d)
+}
+
+// learn keeps the circuit and wakes the lane for what is due again at once.
+func (l *lane) learn(r *run, d decision) {
+	health, moved := l.judge(r, d)
+	if moved {
+		l.e.storeHealth(r.target.conn, health)
+	}
+}
+
+// judge updates what the lane knows and returns the connection's health, if it
+// changed.
+func (l *lane) judge(r *run, d decision) (domain.Health, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now().UTC()
+	if d.hold > 0 {
+		l.heldUntil = now.Add(d.hold)
+	}
+	if d.crashed {
+		l.suspects = true
+	}
+	if f := d.finish; f.Status == domain.Pending && f.NextAttemptIn == 0 {
+		l.wanted = true
+	}
+	current := r.target
+	if l.target != nil && l.target.conn.UpdatedAt.Equal(r.target.conn.UpdatedAt) {
+		current = l.target
+	} else if d.outage != "" {
+		return domain.Health{}, false // the config has changed since
+	}
+	var health domain.Health
+	moved := false
+	switch {
+	case d.outage != "" && current.conn.Health.State != domain.Down:
+		l.outages++
+		if circuit.Opens(d.outage, l.outages) {
+			l.outages = 0
+			health, moved = circuit.Open(current.conn.Health, d.outage, outageReason(d), now, l.e.rules.random()), true
+		}
+	case d.worked:
+		l.outages = 0
+		health, moved = circuit.Worked(current.conn.Health, now)
+	}
+	if moved {
+		l.target = current.with(health)
+	}
+	return health, moved
+}
+
+func outageReason(d decision) string {
+	if d.finish.Error == nil {
+		return string(d.outage)
+	}
+	return d.finish.Error.Message
+}
+
+// openCircuit takes a connection down.
+func (e *Engine) openCircuit(conn domain.Connection, code port.Code, reason string) domain.Health {
+	health := circuit.Open(conn.Health, code, reason, time.Now().UTC(), e.rules.random())
+	e.storeHealth(conn, health)
+	return health
+}
+
+// storeHealth tells the other hosts. If it fails the circuit is found out anew.
+func (e *Engine) storeHealth(conn domain.Connection, health domain.Health) {
+	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
+	defer cancel()
+	if err := e.o.Store.SetHealth(ctx, conn.ID, conn.UpdatedAt, health); err != nil {
+		e.log.Error("circuit not stored", "connection", conn.ID, "state", health.State, "error", err)
+		return
+	}
+	if health.State != conn.Health.State {
+		e.o.Observer.CircuitMoved(conn.ConnectorType, health.State, health.Code)
+		e.log.Info("circuit moved", "connection", conn.ID, "state", health.State, "code", health.Code, "reason", health.Reason)
+	}
+}

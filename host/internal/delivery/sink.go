@@ -1,0 +1,95 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/port"
+
+	"github.com/orderport/orderport/host/internal/connector"
+	"github.com/orderport/orderport/host/internal/payload"
+	"github.com/orderport/orderport/host/internal/store"
+)
+
+// maxPayload bounds one payload.
+const maxPayload = port.MaxMessage
+
+var payloadName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$`)
+
+// sink stores what one attempt asks for. The Port calls it one call at a time,
+// and not after Export has returned.
+type sink struct {
+	e   *Engine
+	run *run
+
+	stored     *payload.Object // the last payload, durable
+	unrecorded bool            // stored is not yet in the export's row
+	checkpoint bool            // a checkpoint was confirmed, or may have been saved
+	fenced     bool            // the export has been taken over
+	storage    bool            // storing did not work
+}
+
+// StorePayload stores the bytes durably. The export's row learns of them with
+// the next checkpoint or the result, so that no commit is spent on it: until
+// then nothing at the target depends on them.
+func (s *sink) StorePayload(ctx context.Context, fileName string, data []byte) (*connectorv1.PayloadStored, error) {
+	if !payloadName.MatchString(fileName) {
+		return nil, refusal(connectorv1.RefusalReason_REFUSAL_REASON_INVALID, "the payload's file name is not allowed")
+	}
+	if len(data) > maxPayload {
+		return nil, refusal(connectorv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, "the payload is larger than the host keeps")
+	}
+	key := fmt.Sprintf("exports/%s/%s", s.run.export.OrgID, fileName)
+	object, err := s.e.o.Payloads.Put(ctx, key, data)
+	if err != nil {
+		s.storage = true
+		s.e.log.WarnContext(ctx, "payload not stored", "export", s.run.export.ID, "error", err)
+		return nil, refusal(connectorv1.RefusalReason_REFUSAL_REASON_STORAGE, "the host could not store the payload")
+	}
+	s.stored, s.unrecorded = &object, true
+	return &connectorv1.PayloadStored{
+		StorageKey: object.Key, Size: uint64(object.Size), Sha256: object.SHA256[:],
+	}, nil
+}
+
+// SaveCheckpoint returns when the checkpoint, and the payload stored before it,
+// are committed.
+func (s *sink) SaveCheckpoint(ctx context.Context, data []byte, externalRef string) error {
+	save := store.Save{
+		ExportID: s.run.export.ID, HostID: s.run.host.id, Attempt: s.run.export.AttemptCount,
+		Checkpoint: data, ExternalRef: clean(externalRef),
+	}
+	if data == nil {
+		save.Checkpoint = []byte{} // nil would leave the last one
+	}
+	if s.unrecorded {
+		save.StorageKey, save.PayloadSize, save.PayloadSHA256 = s.stored.Key, s.stored.Size, s.stored.SHA256[:]
+	}
+	err := s.e.saves.Do(ctx, save)
+	switch {
+	case err == nil:
+		s.checkpoint, s.unrecorded = true, false
+		return nil
+	case errors.Is(err, store.ErrFenced):
+		s.fenced = true
+		return refusal(connectorv1.RefusalReason_REFUSAL_REASON_SUPERSEDED, "another attempt has taken the export over")
+	default:
+		// Its reply may have been lost, so it counts as saved where that is
+		// the careful assumption.
+		s.checkpoint, s.storage = true, true
+		s.e.log.WarnContext(ctx, "checkpoint not saved", "export", s.run.export.ID, "error", err)
+		return refusal(connectorv1.RefusalReason_REFUSAL_REASON_STORAGE, "the host could not save the checkpoint")
+	}
+}
+
+// Progress logs what the connector says.
+func (s *sink) Progress(message string) {
+	s.e.log.Debug("progress", "export", s.run.export.ID, "message", clean(message))
+}
+
+func refusal(reason connectorv1.RefusalReason, message string) error {
+	return &connector.RefusedError{Reason: reason, Message: message}
+}
