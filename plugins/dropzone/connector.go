@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/orderport/orderport/sdk"
+)
+
+// version is the connector's own version.
+const version = "1.0.0"
+
+// maxPayload bounds one file. An order of 10,000 lines has a few megabytes.
+const maxPayload = 32 << 20
+
+// connector serves all connections of the process.
+type connector struct {
+	pools   pools
+	flushes flushes // of directories in mode filesystem
+	unread  unreadable
+	now     func() time.Time
+}
+
+var (
+	_ sdk.Connector = (*connector)(nil)
+	_ sdk.AckSource = (*connector)(nil)
+)
+
+func newConnector() *connector { return &connector{now: time.Now} }
+
+// Describe says that an export can be resumed and that a stale attempt is
+// harmless. Both hold with atomic_write off, too: no attempt creates a file on
+// another one's checkpoint. What is lost there is certainty, so an export may
+// end with OUTCOME_UNKNOWN.
+func (c *connector) Describe() sdk.Description {
+	return sdk.Description{
+		Type:           "DROPZONE_JSON_V1",
+		Name:           "Dropzone (JSON files)",
+		Version:        version,
+		Vendor:         "Orderport",
+		Summary:        "Delivers each order as a JSON file over SFTP or into a directory, and reads the acks that the ERP leaves there.",
+		ConfigSchema:   configSchema,
+		FormatVersions: []string{sdk.FormatOrderflowJSONV1},
+		Resume:         true,
+		Fenced:         true,
+		Limits:         sdk.Limits{MaxPayloadBytes: maxPayload},
+	}
+}
+
+// Export delivers one order; README.md follows it.
+func (c *connector) Export(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+	e, err := c.prepare(req)
+	if err != nil {
+		return sdk.ExportResult{}, inDoubt(req, err)
+	}
+	return e.deliver(ctx)
+}
+
+// prepare does what needs no target.
+func (c *connector) prepare(req *sdk.ExportRequest) (*export, error) {
+	cfg, err := decodeConfig(req.Connection)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOrder(req); err != nil {
+		return nil, err
+	}
+	data, err := mapOrder(req.Connection.OrgSlug, &req.Order)
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.target(req.Connection, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &export{
+		req: req, cfg: cfg, target: t, data: data,
+		dir:   place{"export_path", cfg.ExportPath},
+		final: finalName(req.Order.ID, req.CreatedAt, req.ExportID),
+	}, nil
+}
+
+// inDoubt keeps a failure before an attempt's first step from being final
+// where an earlier attempt may have delivered: final would say that the ERP
+// does not have the order.
+func inDoubt(req *sdk.ExportRequest, err error) error {
+	var typed *sdk.Error
+	if req.Resume.Checkpoint == nil || !errors.As(err, &typed) || typed.Retryable {
+		return err
+	}
+	open := *typed
+	open.Retryable = true
+	return &open
+}
+
+// target returns where the connection's files go. Sessions are shared with the
+// connection's other calls.
+func (c *connector) target(conn sdk.Connection, cfg config) (target, error) {
+	if cfg.Mode == modeFilesystem {
+		return newFilesystem(cfg, &c.flushes), nil
+	}
+	p, err := c.pools.get(conn, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return newSFTPTarget(cfg, p), nil
+}

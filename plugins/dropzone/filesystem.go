@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// filesystem is the target in a directory of this machine, which may be a
+// mounted share. File and directory are flushed with fsync.
+type filesystem struct {
+	mode    fs.FileMode // permissions of new files
+	setMode bool        // whether mode holds whatever the umask says
+	flushes *flushes    // shared by all exports of the process
+}
+
+var _ target = (*filesystem)(nil)
+
+func newFilesystem(cfg config, shared *flushes) *filesystem {
+	f := &filesystem{mode: 0o666, flushes: shared}
+	if mode, ok := cfg.fileMode(); ok {
+		f.mode, f.setMode = mode, true
+	}
+	return f
+}
+
+// await runs a call that can't be interrupted, such as one to a share whose
+// server is gone, and stops waiting for it when the context ends.
+func await(ctx context.Context, call func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// result is what await's callers use where a call returns a value: it must not
+// be shared with a call that is no longer waited for.
+func result[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	got := make(chan T, 1)
+	err := await(ctx, func() error {
+		value, err := call()
+		got <- value
+		return err
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return <-got, nil
+}
+
+func (f *filesystem) Create(ctx context.Context, name string, data []byte) error {
+	return await(ctx, func() error {
+		err := f.create(name, data)
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err != nil || ctx.Err() != nil {
+			// Nobody may be waiting any more, so nobody else would remove it.
+			_ = os.Remove(name)
+		}
+		return err
+	})
+}
+
+func (f *filesystem) CreateVisible(ctx context.Context, name string, data []byte) error {
+	return await(ctx, func() error { return f.create(name, data) })
+}
+
+func (f *filesystem) Complete(ctx context.Context, name string, data []byte) error {
+	return await(ctx, func() error {
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return local(err)
+		}
+		return writeAndFlush(file, data)
+	})
+}
+
+func (f *filesystem) create(name string, data []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
+	if err != nil {
+		return local(err)
+	}
+	if f.setMode {
+		if err := file.Chmod(f.mode); err != nil {
+			return errors.Join(local(err), file.Close())
+		}
+	}
+	return writeAndFlush(file, data)
+}
+
+// writeAndFlush takes the file over and closes it.
+func writeAndFlush(file *os.File, data []byte) error {
+	_, err := file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	// A close can report what a flush did not, on network file systems.
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	return local(err)
+}
+
+func (f *filesystem) Rename(ctx context.Context, from, to string) error {
+	return await(ctx, func() error {
+		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+			return linkAndUnlink(from, to)
+		}
+		if err != nil {
+			return local(&os.LinkError{Op: "rename", Old: from, New: to, Err: err})
+		}
+		return nil
+	})
+}
+
+// linkAndUnlink renames where the file system has no rename that refuses to
+// replace, such as on NFS. A link refuses, too. If this process dies between
+// the two steps, both names stay and hold the same file.
+func linkAndUnlink(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return local(err)
+	}
+	return local(os.Remove(from))
+}
+
+func (f *filesystem) Flush(ctx context.Context, dir string) error {
+	return f.flushes.Wait(ctx, dir, func() error {
+		d, err := os.Open(dir)
+		if err != nil {
+			return local(err)
+		}
+		defer d.Close()
+		err = d.Sync()
+		if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+			return nil // a file system that does not flush directories
+		}
+		return local(err)
+	})
+}
+
+func (f *filesystem) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
+	return result(ctx, func() (fs.FileInfo, error) {
+		info, err := os.Lstat(name)
+		return info, local(err)
+	})
+}
+
+func (f *filesystem) List(ctx context.Context, dir string) ([]fs.FileInfo, error) {
+	return result(ctx, func() ([]fs.FileInfo, error) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, local(err)
+		}
+		infos := make([]fs.FileInfo, 0, len(entries))
+		for _, entry := range entries {
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // gone since the directory was read
+			}
+			if err != nil {
+				return nil, local(err)
+			}
+			infos = append(infos, info)
+		}
+		return infos, nil
+	})
+}
+
+func (f *filesystem) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	return result(ctx, func() ([]byte, error) {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, local(err)
+		}
+		defer file.Close()
+		data, err := io.ReadAll(io.LimitReader(file, limit))
+		return data, local(err)
+	})
+}
+
+func (f *filesystem) Remove(ctx context.Context, name string) error {
+	return await(ctx, func() error {
+		err := os.Remove(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return local(err)
+	})
+}
+
+func (f *filesystem) Mkdir(ctx context.Context, dir string) error {
+	return await(ctx, func() error {
+		err := os.Mkdir(dir, 0o777)
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		if err != nil {
+			return local(err)
+		}
+		return f.Flush(ctx, path.Dir(dir))
+	})
+}
+
+// Identity is the directory's inode: a share that is not mounted shows another
+// directory at the same path.
+func (f *filesystem) Identity(ctx context.Context, dir string) (string, error) {
+	return result(ctx, func() (string, error) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return "", local(err)
+		}
+		if !info.IsDir() {
+			return "", fmt.Errorf("%s: %w", dir, errNotDirectory)
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return "", nil
+		}
+		return "inode " + strconv.FormatUint(st.Ino, 10), nil
+	})
+}
+
+// local gives errors of the operating system the names that target promises.
+func local(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("%w: %w", errNoSpace, err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: %w", fs.ErrPermission, err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w: %w", errNotDirectory, err)
+	default:
+		return err
+	}
+}
