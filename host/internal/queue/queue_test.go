@@ -3,21 +3,17 @@ package queue_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "modernc.org/sqlite"
 
 	"github.com/orderport/orderport/host/internal/queue"
+	"github.com/orderport/orderport/host/internal/store/storetest"
 )
 
 // database is what the tests need of either database.
@@ -36,27 +32,9 @@ func onBoth(t *testing.T, test func(t *testing.T, db database)) {
 
 func postgres(t *testing.T) database {
 	t.Helper()
-	base := os.Getenv("ORDERPORT_TEST_POSTGRES")
-	if base == "" {
-		t.Skip("ORDERPORT_TEST_POSTGRES is not set; make test sets it")
-	}
-	ctx := t.Context()
-	admin, err := pgx.Connect(ctx, base)
+	pool, err := pgxpool.New(t.Context(), storetest.PostgresURL(t))
 	must(t, err)
-	name := "queue_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err = admin.Exec(ctx, "create database "+name)
-	must(t, err)
-	config, err := pgxpool.ParseConfig(base)
-	must(t, err)
-	config.ConnConfig.Database = name
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	must(t, err)
-	t.Cleanup(func() {
-		pool.Close()
-		_, err := admin.Exec(context.Background(), "drop database "+name+" with (force)")
-		must(t, errors.Join(err, admin.Close(context.Background())))
-	})
-	must(t, queue.MigratePostgres(ctx, pool))
+	t.Cleanup(pool.Close)
 	waker, err := queue.NewPostgresWaker(nil)
 	must(t, err)
 	return database{
@@ -84,11 +62,10 @@ func postgres(t *testing.T) database {
 
 func sqlite(t *testing.T) database {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "q.db")+"?_txlock=immediate&_pragma=journal_mode(wal)")
+	db, err := sql.Open("sqlite", "file:"+storetest.SQLitePath(t)+"?_txlock=immediate")
 	must(t, err)
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { must(t, db.Close()) })
-	must(t, queue.MigrateSQLite(t.Context(), db))
 	waker, err := queue.NewSQLiteWaker(nil)
 	must(t, err)
 	return database{
@@ -178,26 +155,6 @@ func TestAJobWhoseHostCannotReadTheDatabaseRunsAgain(t *testing.T) {
 			t.Errorf("served %v, want %v", got, id)
 		}
 	})
-}
-
-func TestMigratingTwiceAndCheckingFindsNothingMissing(t *testing.T) {
-	t.Parallel()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "q.db"))
-	must(t, err)
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { must(t, db.Close()) })
-	before, err := queue.CheckSQLite(t.Context(), db)
-	must(t, err)
-	if len(before) == 0 {
-		t.Error("an empty database counts as migrated")
-	}
-	must(t, queue.MigrateSQLite(t.Context(), db))
-	must(t, queue.MigrateSQLite(t.Context(), db))
-	after, err := queue.CheckSQLite(t.Context(), db)
-	must(t, err)
-	if len(after) != 0 {
-		t.Errorf("missing after migration: %q", after)
-	}
 }
 
 func start(t *testing.T, q *queue.Queue) {
