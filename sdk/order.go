@@ -5,55 +5,63 @@ import (
 )
 
 // Order is an approved order as it was handed in. An optional value is nil
-// when the order gave none; IsNull tells whether it was given as null.
+// when the order gave none; IsNull tells whether it was given as null. As JSON
+// it has the names of the hand-in format, decimals as strings, and null for
+// what is nil.
 type Order struct {
-	ID         string // UUID in lower case
-	Status     string // always "APPROVED"
-	ApprovedAt string // RFC 3339, exactly as handed in
-	ApprovedBy *string
-	Customer   Customer
+	ID         string   `json:"id"`          // UUID in lower case
+	Status     string   `json:"status"`      // always "APPROVED"
+	ApprovedAt string   `json:"approved_at"` // RFC 3339, exactly as handed in
+	ApprovedBy *string  `json:"approved_by"`
+	Customer   Customer `json:"customer"`
 	// ExternalOrderNumber is the customer's own number.
-	ExternalOrderNumber   *string
-	OrderDate             *string // ISO 8601 date
-	Currency              string  // ISO 4217
-	RequestedDeliveryDate *string // ISO 8601 date
-	Notes                 *string
-	ShipTo                *Address
-	BillTo                *Address
-	Lines                 []Line // at least one
-	SourceDocument        *SourceDocument
+	ExternalOrderNumber   *string         `json:"external_order_number"`
+	OrderDate             *string         `json:"order_date"`              // ISO 8601 date
+	Currency              string          `json:"currency"`                // ISO 4217
+	RequestedDeliveryDate *string         `json:"requested_delivery_date"` // ISO 8601 date
+	Notes                 *string         `json:"notes"`
+	ShipTo                *Address        `json:"ship_to"`
+	BillTo                *Address        `json:"bill_to"`
+	Lines                 []Line          `json:"lines"` // at least one
+	SourceDocument        *SourceDocument `json:"source_document"`
 
 	nulls map[string]struct{}
 }
 
 // Customer is the party that ordered.
 type Customer struct {
-	ID                *string // in the application that hands orders in
-	ERPCustomerNumber *string
-	Name              string
+	ID                *string `json:"id"` // in the application that hands orders in
+	ERPCustomerNumber *string `json:"erp_customer_number"`
+	Name              string  `json:"name"`
 }
 
 // Address is a postal address.
 type Address struct {
-	Name, Street, City, Region, PostalCode, Country *string
+	Name       *string `json:"name"`
+	Street     *string `json:"street"`
+	City       *string `json:"city"`
+	Region     *string `json:"region"`
+	PostalCode *string `json:"postal_code"`
+	Country    *string `json:"country"`
 }
 
 // Line is one position of an order.
 type Line struct {
-	LineNo         uint32 // unique within the order, 1 or more
-	InternalSKU    string // in the seller's own numbering
-	Qty            Decimal
-	UOM            string // unit of measure
-	UnitPrice      *Decimal
-	Currency       *string // nil: the order's
-	CustomerSKURaw *string // as the customer wrote it
-	Description    *string
+	LineNo         uint32   `json:"line_no"`      // unique within the order, 1 or more
+	InternalSKU    string   `json:"internal_sku"` // in the seller's own numbering
+	Qty            Decimal  `json:"qty"`
+	UOM            string   `json:"uom"` // unit of measure
+	UnitPrice      *Decimal `json:"unit_price"`
+	Currency       *string  `json:"currency"`         // nil: the order's
+	CustomerSKURaw *string  `json:"customer_sku_raw"` // as the customer wrote it
+	Description    *string  `json:"description"`
 }
 
 // SourceDocument names the document that an order was read from.
 type SourceDocument struct {
-	DocumentID, FileName *string
-	SHA256               *string // lower-case hex
+	DocumentID *string `json:"document_id"`
+	FileName   *string `json:"file_name"`
+	SHA256     *string `json:"sha256"` // lower-case hex
 }
 
 // IsNull says whether the field was given as null. The path is written like
