@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+	"github.com/orderport/orderport/host/internal/store/rules"
+)
+
+const ackTargets = `
+SELECT e.id, e.org_id, e.draft_order_id, e.external_ref, e.status, e.erp_order_id, e.error_json ->> 'code', e.created_at
+FROM (SELECT DISTINCT value FROM json_each(?2)) r
+CROSS JOIN erp_export e ON e.erp_connection_id = ?1 AND e.external_ref = r.value`
+
+const (
+	applyPositive = `UPDATE erp_export SET status = 'ACKED', erp_order_id = COALESCE(?2, erp_order_id), error_json = NULL,
+		sent_at = COALESCE(sent_at, ?3), acked_at = COALESCE(acked_at, ?3), next_attempt_at = NULL, updated_at = ?3 WHERE id = ?1`
+	applyNegative = `UPDATE erp_export SET status = 'FAILED', error_json = ?2, next_attempt_at = NULL, updated_at = ?3 WHERE id = ?1`
+)
+
+// ApplyAcks implements store.Ledger.
+func (s *Store) ApplyAcks(ctx context.Context, connectionID uuid.UUID, acks []store.Ack, actor string) ([]store.AckVerdict, error) {
+	if len(acks) == 0 {
+		return nil, nil
+	}
+	refs := make([]string, len(acks))
+	for i := range acks {
+		refs[i] = acks[i].ExternalRef
+	}
+	var verdicts []store.AckVerdict
+	err := s.inTx(ctx, "apply acks", func(ctx context.Context, tx *sql.Tx) error {
+		targets, err := findTargets(ctx, tx, connectionID, refs)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		plan, err := rules.PlanAcks(acks, targets, actor, now)
+		if err != nil {
+			return err
+		}
+		verdicts = plan.Verdicts
+		st := statements{tx: tx}
+		for i := range plan.Changes {
+			if err := applyChange(ctx, &st, &plan.Changes[i], micros(now)); err != nil {
+				return err
+			}
+		}
+		return appendAudit(ctx, tx, plan.Audits...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+func findTargets(ctx context.Context, tx *sql.Tx, connectionID uuid.UUID, refs []string) ([]rules.AckTarget, error) {
+	list, err := toJSON(refs)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := all(ctx, tx, func(row scanner) (t rules.AckTarget, err error) {
+		return t, row.Scan(&t.ID, &t.OrgID, &t.DraftOrderID, &t.ExternalRef, &t.Status, text(&t.ERPOrderID),
+			text((*string)(&t.ErrorCode)), moment(&t.CreatedAt))
+	}, ackTargets, connectionID.String(), list)
+	if err != nil {
+		return nil, fmt.Errorf("find exports: %w", err)
+	}
+	for i := range targets {
+		t := &targets[i]
+		if !t.Doubtful() {
+			continue
+		}
+		if t.OtherLive, err = hasLive(ctx, tx, t.OrgID.String(), t.DraftOrderID.String()); err != nil {
+			return nil, err
+		}
+	}
+	return targets, nil
+}
+
+func applyChange(ctx context.Context, st *statements, c *rules.AckChange, now int64) error {
+	if c.Status == domain.Acked {
+		_, err := st.exec(ctx, applyPositive, c.ID.String(), orNull(c.ERPOrderID), now)
+		return err
+	}
+	reason, err := toJSON(c.Error)
+	if err != nil {
+		return err
+	}
+	_, err = st.exec(ctx, applyNegative, c.ID.String(), reason, now)
+	return err
+}

@@ -1,0 +1,155 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+)
+
+const selectDue = `
+SELECT ` + exportColumns + `, d.content
+FROM erp_export e` + exportParents + `
+WHERE e.erp_connection_id = ?1 AND e.status = 'PENDING' AND %s AND e.next_attempt_at <= ?2 AND e.lease_host_id IS NULL
+	AND NOT EXISTS (SELECT 1 FROM host_node WHERE id = ?3 AND stopped_at IS NOT NULL)
+ORDER BY e.next_attempt_at, e.id
+LIMIT ?4`
+
+var (
+	selectDueRegular  = fmt.Sprintf(selectDue, "e.crash_count = 0")
+	selectDueSuspects = fmt.Sprintf(selectDue, "e.crash_count > 0")
+)
+
+// Claim implements store.Ledger.
+func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Claimed, error) {
+	if req.Limit <= 0 {
+		return nil, nil
+	}
+	var claimed []store.Claimed
+	err := s.inTx(ctx, "claim exports", func(ctx context.Context, tx *sql.Tx) (err error) {
+		now := s.now()
+		if claimed, err = dueExports(ctx, tx, req, now); err != nil || len(claimed) == 0 {
+			return err
+		}
+		return lease(ctx, tx, req, claimed, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+func dueExports(ctx context.Context, tx *sql.Tx, req store.ClaimRequest, now time.Time) ([]store.Claimed, error) {
+	query := selectDueRegular
+	if req.SuspectsOnly {
+		query = selectDueSuspects
+	}
+	return all(ctx, tx, func(row scanner) (c store.Claimed, err error) {
+		c.Export, err = scanExportAnd(row, &c.Order)
+		return c, err
+	}, query, req.ConnectionID.String(), micros(now), req.HostID.String(), req.Limit)
+}
+
+// lease records the attempts, in the database and in claimed.
+func lease(ctx context.Context, tx *sql.Tx, req store.ClaimRequest, claimed []store.Claimed, now time.Time) error {
+	expires := now.Add(req.Lease).Truncate(time.Microsecond)
+	ids := make([]uuid.UUID, len(claimed))
+	for i := range claimed {
+		e := &claimed[i].Export
+		e.AttemptCount++
+		e.Lease = &domain.Lease{HostID: req.HostID, ExpiresAt: expires}
+		e.NextAttemptAt = nil
+		e.UpdatedAt = now
+		ids[i] = e.ID
+	}
+	list, err := toJSON(ids)
+	if err != nil {
+		return err
+	}
+	host := req.HostID.String()
+	_, err = tx.ExecContext(ctx, `
+		UPDATE erp_export SET attempt_count = attempt_count + 1, lease_host_id = ?2, lease_expires_at = ?3, updated_at = ?4
+		WHERE id IN (SELECT value FROM json_each(?1))`, list, host, micros(expires), micros(now))
+	if err != nil {
+		return fmt.Errorf("lease: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO export_attempt (export_id, number, host_id, host_name, started_at)
+		SELECT e.id, e.attempt_count, ?2, COALESCE((SELECT name FROM host_node WHERE id = ?2), ''), ?3
+		FROM json_each(?1) i CROSS JOIN erp_export e ON e.id = i.value`, list, host, micros(now))
+	if err != nil {
+		return fmt.Errorf("record attempts: %w", err)
+	}
+	return nil
+}
+
+// dueConnections walks the index of due exports from connection to connection:
+// its cost is the number of connections with a backlog, not the backlog.
+const dueConnections = `
+WITH RECURSIVE backlog (id) AS (
+	SELECT min(erp_connection_id) FROM erp_export WHERE status = 'PENDING'
+	UNION ALL
+	SELECT (SELECT min(e.erp_connection_id) FROM erp_export e WHERE e.status = 'PENDING' AND e.erp_connection_id > b.id)
+	FROM backlog b WHERE b.id IS NOT NULL
+)
+SELECT ` + connectionColumns + `
+FROM backlog b CROSS JOIN erp_connection c ON c.id = b.id
+WHERE c.status = 'ACTIVE' AND c.connector_type IN (SELECT value FROM json_each(?1)) AND (
+	EXISTS (SELECT 1 FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+		AND e.crash_count = 0 AND e.next_attempt_at <= ?2 AND e.lease_host_id IS NULL)
+	OR EXISTS (SELECT 1 FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+		AND e.crash_count > 0 AND e.next_attempt_at <= ?2 AND e.lease_host_id IS NULL))`
+
+// DueConnections implements store.Ledger.
+func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]domain.Connection, error) {
+	types, err := toJSON(connectorTypes)
+	if err != nil {
+		return nil, err
+	}
+	list, err := all(ctx, s.reader, scanConnection, dueConnections, types, micros(s.now()))
+	if err != nil {
+		return nil, fmt.Errorf("list due connections: %w", err)
+	}
+	return list, nil
+}
+
+// InFlight implements store.Ledger.
+func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM erp_export
+		WHERE erp_connection_id = ? AND status = 'PENDING' AND attempt_count > 0`, connectionID.String()).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count exports in flight: %w", err)
+	}
+	return n, nil
+}
+
+// Lost implements store.Ledger.
+func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error) {
+	var lost []domain.Export
+	err := s.inTx(ctx, "find lost exports", func(ctx context.Context, tx *sql.Tx) error {
+		now := s.now()
+		_, err := tx.ExecContext(ctx, `UPDATE host_node SET stopped_at = ?1 WHERE stopped_at IS NULL AND heartbeat_at < ?2`,
+			micros(now), micros(now.Add(-deadAfter)))
+		if err != nil {
+			return fmt.Errorf("declare hosts dead: %w", err)
+		}
+		lost, err = all(ctx, tx, scanExport, `
+			SELECT `+exportColumns+`
+			FROM export_attempt a
+			CROSS JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id`+exportParents+`
+			LEFT JOIN host_node h ON h.id = a.host_id
+			WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < ?1)
+			LIMIT ?2`, micros(now.Add(-time.Minute)), limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}

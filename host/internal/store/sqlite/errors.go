@@ -1,0 +1,37 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/orderport/orderport/host/internal/fault"
+	"github.com/orderport/orderport/host/internal/store/rules"
+)
+
+// translate turns a violated constraint into a fault. SQLite does not name the
+// index that was violated, so whatever a user may run into is checked before
+// the write; what remains is an id that is there already.
+func translate(err error) error {
+	var known *fault.Error
+	var lite *sqlite.Error
+	if errors.As(err, &known) || !errors.As(err, &lite) {
+		return err
+	}
+	switch lite.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+		return rules.RowExists().Because(err)
+	default:
+		return err
+	}
+}
+
+// orMissing replaces "no rows".
+func orMissing(err error, missing *fault.Error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return missing
+	}
+	return err
+}
