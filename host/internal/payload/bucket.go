@@ -42,13 +42,18 @@ func openS3(ctx context.Context, u *url.URL) (Store, error) {
 	if prefix != "" {
 		bucket = blob.PrefixedBucket(bucket, prefix)
 	}
-	return &bucketStore{bucket: bucket}, nil
+	return newBucketStore(bucket), nil
 }
+
+func newBucketStore(bucket *blob.Bucket) Store { return &bucketStore{bucket: bucket} }
 
 // Put implements Store.
 func (s *bucketStore) Put(ctx context.Context, key string, data []byte) (Object, error) {
 	if err := checkKey(key); err != nil {
 		return Object{}, err
+	}
+	if err := ctx.Err(); err != nil { // not every driver looks
+		return Object{}, explain("put "+key, err)
 	}
 	if err := s.bucket.WriteAll(ctx, key, data, nil); err != nil {
 		return Object{}, explain("put "+key, err)
@@ -60,6 +65,9 @@ func (s *bucketStore) Put(ctx context.Context, key string, data []byte) (Object,
 func (s *bucketStore) Get(ctx context.Context, key string) (io.ReadCloser, Object, error) {
 	if err := checkKey(key); err != nil {
 		return nil, Object{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, Object{}, explain("get "+key, err)
 	}
 	data, err := s.bucket.ReadAll(ctx, key)
 	if gcerrors.Code(err) == gcerrors.NotFound {

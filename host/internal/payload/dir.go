@@ -19,10 +19,20 @@ import (
 	"github.com/orderport/orderport/host/internal/fault"
 )
 
+// Hidden directories of a store; no key can name them.
 const (
-	// tempDir is inside of the store, so a rename out of it stays within one
-	// file system. No key can name it.
-	tempDir = ".tmp"
+	tempDir    = ".tmp"
+	journalDir = ".journal"
+)
+
+const (
+	journalSuffix = ".journal"
+	journalTemp   = ".new"
+
+	// journalLimit is when a journal is retired. It bounds how long OpenDir
+	// takes after a crash, and how often the whole file system is flushed.
+	journalLimit = 16 << 20
+
 	// tempAge is when a temporary file is surely nobody's any more: other
 	// processes may have the same directory open.
 	tempAge = time.Hour
@@ -31,48 +41,74 @@ const (
 	fileMode = 0o600
 )
 
-// Dir is a store in a directory. A Put is durable before it is visible: the
-// bytes are flushed, then the file is renamed to its name, then the directory
-// is flushed. Concurrent Puts share the flushes of directories.
+// Dir is a store in a directory: every payload is a file of its own, readable
+// by every program. Several processes of a machine may have one directory open.
+//
+// A Put is durable before it is visible, at the price of a share in one flush:
+// its bytes go to a journal together with those of all Puts that wait, the
+// journal is flushed, and then the file is written and renamed to its name
+// without a flush of its own. OpenDir applies what is left in the journals of
+// processes that have died. A full journal is removed after the whole file
+// system was flushed.
 type Dir struct {
-	root string
+	root  string
+	limit int64 // size at which a journal is retired
+	keys  keyLocks
 
-	mu   sync.Mutex
-	dirs map[string]*dirSync // by path; those that are known to be durable
+	mu       sync.Mutex
+	current  *journal        // nil until the first Put
+	last     time.Time       // time of the last Put: each is later than the one before
+	known    map[string]bool // directories that exist
+	failed   error           // why a journal could not be retired
+	retiring sync.WaitGroup
 }
 
 // OpenDir opens the store in a directory and makes it if it is not there. It
-// removes what a process that died has left behind.
-func OpenDir(path string) (*Dir, error) {
+// finishes and removes what a process that died has left behind.
+func OpenDir(path string) (*Dir, error) { return openDir(path, journalLimit) }
+
+func openDir(path string, limit int64) (*Dir, error) {
 	root, err := filepath.Abs(path)
 	if err != nil {
 		return nil, explain("open", err)
 	}
-	d := &Dir{root: root, dirs: make(map[string]*dirSync)}
-	if _, err := d.durableDir(filepath.Join(root, tempDir)); err != nil {
-		return nil, explain("open", err)
+	d := &Dir{root: root, limit: limit, known: make(map[string]bool)}
+	for _, dir := range []string{d.root, d.temps(), d.journals()} {
+		if err := durableDir(dir); err != nil {
+			return nil, explain("open", err)
+		}
 	}
-	if err := d.sweep(time.Now()); err != nil {
+	if err := errors.Join(d.recover(), d.sweep(time.Now())); err != nil {
 		return nil, explain("open", err)
 	}
 	return d, nil
 }
 
-// sweep removes temporary files that a dead process has left.
-func (d *Dir) sweep(now time.Time) error {
-	entries, err := os.ReadDir(filepath.Join(d.root, tempDir))
-	if err != nil {
+func (d *Dir) temps() string          { return filepath.Join(d.root, tempDir) }
+func (d *Dir) journals() string       { return filepath.Join(d.root, journalDir) }
+func (d *Dir) path(key string) string { return filepath.Join(d.root, filepath.FromSlash(key)) }
+
+// durableDir makes a directory and its parents, and flushes each into its
+// parent. It does so even for one that was there: whoever made it may not have
+// got so far.
+func durableDir(path string) error {
+	parent := filepath.Dir(path)
+	err := os.Mkdir(path, dirMode)
+	if errors.Is(err, fs.ErrNotExist) && parent != path {
+		if err := durableDir(parent); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, dirMode)
+	}
+	existed := errors.Is(err, fs.ErrExist)
+	if err != nil && !existed {
 		return err
 	}
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil || now.Sub(info.ModTime()) < tempAge {
-			continue
-		}
-		// Best effort: a read-only store can still be read.
-		_ = os.Remove(filepath.Join(d.root, tempDir, entry.Name()))
+	err = syncDir(parent)
+	if existed && errors.Is(err, fs.ErrPermission) {
+		return nil // an administrator made it, in a place that is not ours to read
 	}
-	return nil
+	return err
 }
 
 // Put implements Store.
@@ -80,50 +116,134 @@ func (d *Dir) Put(ctx context.Context, key string, data []byte) (Object, error) 
 	if err := checkKey(key); err != nil {
 		return Object{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return Object{}, explain("put", err)
+	if len(data) > maxPayload {
+		return Object{}, fault.New(fault.TooLarge, "payload_too_large", "payload has %d bytes, more than %d", len(data), maxPayload)
 	}
-	if err := d.put(d.path(key), data); err != nil {
+	if err := ctx.Err(); err != nil {
+		return Object{}, explain("put "+key, err)
+	}
+	// What is visible in the end and what the journal has last must be the same.
+	defer d.keys.lock(key)()
+	if err := d.put(key, data); err != nil {
 		return Object{}, explain("put "+key, err)
 	}
 	return describe(key, data), nil
 }
 
-func (d *Dir) put(target string, data []byte) error {
-	parent, err := d.durableDir(filepath.Dir(target))
+func (d *Dir) put(key string, data []byte) error {
+	j, at, err := d.begin()
 	if err != nil {
 		return err
 	}
-	temp, err := d.writeTemp(data)
-	if err != nil {
+	defer j.puts.Done()
+	r := record{at: at, key: key, data: data}
+	if err := j.append(r.encode()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, target); err != nil {
-		_ = os.Remove(temp)
-		return err
-	}
-	return parent.sync()
+	return d.publish(r)
 }
 
-// writeTemp writes and flushes a temporary file; on an error nothing is left.
-func (d *Dir) writeTemp(data []byte) (path string, err error) {
-	path = filepath.Join(d.root, tempDir, rand.Text())
+// begin returns the journal to use, and the time of the Put. The caller ends
+// with puts.Done.
+func (d *Dir) begin() (*journal, time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.current != nil && !d.current.usable(d.limit) {
+		d.retire()
+	}
+	if d.current == nil {
+		j, err := createJournal(d.journals())
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		d.current = j
+	}
+	now := time.Now().Round(0)
+	if !now.After(d.last) {
+		now = d.last.Add(1)
+	}
+	d.last = now
+	d.current.puts.Add(1)
+	return d.current, now, nil
+}
+
+// retire ends the current journal in the background. The caller holds mu.
+func (d *Dir) retire() {
+	j := d.current
+	d.current = nil
+	d.retiring.Go(func() {
+		if err := j.retire(d.root); err != nil {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.failed = err
+		}
+	})
+}
+
+// publish makes the file of a durable record visible, whole or not at all.
+func (d *Dir) publish(r record) error {
+	temp, err := d.writeTemp(r)
+	if err != nil {
+		return err
+	}
+	target := d.path(r.key)
+	if err = d.makeParent(target); err == nil {
+		err = os.Rename(temp, target)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		// Somebody has removed the directory meanwhile.
+		d.forget(target)
+		if err = d.makeParent(target); err == nil {
+			err = os.Rename(temp, target)
+		}
+	}
+	if err != nil {
+		_ = os.Remove(temp)
+	}
+	return err
+}
+
+// writeTemp writes a temporary file; on an error nothing is left.
+func (d *Dir) writeTemp(r record) (path string, err error) {
+	path = filepath.Join(d.temps(), rand.Text())
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if closeErr := file.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			_ = os.Remove(path)
-		}
-	}()
-	if _, err := file.Write(data); err != nil {
-		return "", err
+	_, err = file.Write(r.data)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
 	}
-	return path, file.Sync()
+	if err == nil {
+		err = os.Chtimes(path, r.at, r.at) // see reapply
+	}
+	if err != nil {
+		_ = os.Remove(path)
+	}
+	return path, err
+}
+
+func (d *Dir) makeParent(target string) error {
+	parent := filepath.Dir(target)
+	d.mu.Lock()
+	known := d.known[parent]
+	d.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := os.MkdirAll(parent, dirMode); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known[parent] = true
+	return nil
+}
+
+func (d *Dir) forget(target string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.known, filepath.Dir(target))
 }
 
 // Get implements Store.
@@ -132,10 +252,10 @@ func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Object, error
 		return nil, Object{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, Object{}, explain("get", err)
+		return nil, Object{}, explain("get "+key, err)
 	}
 	data, err := os.ReadFile(d.path(key))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EISDIR) {
 		return nil, Object{}, notFound(key)
 	}
 	if err != nil {
@@ -144,56 +264,31 @@ func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Object, error
 	return io.NopCloser(bytes.NewReader(data)), describe(key, data), nil
 }
 
-// Check implements Store.
+// Check implements Store. It also reports a journal that could not be retired.
 func (d *Dir) Check(ctx context.Context) error {
+	d.mu.Lock()
+	failed := d.failed
+	d.mu.Unlock()
+	if failed != nil {
+		return explain("retire journal", failed)
+	}
 	return check(ctx, d, func(key string) error { return os.Remove(d.path(key)) })
 }
 
-// Close implements Store. It has nothing to do.
-func (d *Dir) Close() error { return nil }
-
-func (d *Dir) path(key string) string { return filepath.Join(d.root, filepath.FromSlash(key)) }
-
-// durableDir returns the syncer of a directory that exists durably, together
-// with all its parents. Each is made and flushed into its parent once.
-func (d *Dir) durableDir(path string) (*dirSync, error) {
+// Close retires the journal, so that the next OpenDir has nothing to do.
+func (d *Dir) Close() error {
 	d.mu.Lock()
-	known := d.dirs[path]
+	if d.current != nil {
+		d.retire()
+	}
 	d.mu.Unlock()
-	if known != nil {
-		return known, nil
-	}
-	err := os.Mkdir(path, dirMode)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if _, err := d.durableDir(filepath.Dir(path)); err != nil {
-			return nil, err
-		}
-		if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-	case err != nil && !errors.Is(err, fs.ErrExist):
-		return nil, err
-	}
-	// Flushed even if it was there: whoever made it may not have got so far.
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
+	d.retiring.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dirs[path] == nil {
-		d.dirs[path] = &dirSync{path: path}
+	if d.failed != nil {
+		return explain("close", d.failed)
 	}
-	return d.dirs[path], nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	return dir.Sync()
+	return nil
 }
 
 // explain turns an error of the operating system into one for a person.
