@@ -1,6 +1,7 @@
 package configschema
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -24,7 +25,9 @@ func CheckSchema(schemaJSON []byte) []Violation {
 	}
 	c := checker{}
 	c.checkRoot(s.root)
-	c.checkPlace(s.rootNode(), "", nil)
+	if !walk(s.rootNode(), c.checkPlace) {
+		c.say("", fmt.Sprintf("must not describe more than %d places", maxPlaces))
+	}
 	r := report{violations: c.violations}
 	return r.sorted()
 }
@@ -47,28 +50,16 @@ func (c *checker) checkRoot(root *jsonschema.Schema) {
 	}
 }
 
-// checkPlace keeps the schemas above it, to end where a schema contains
-// itself.
-func (c *checker) checkPlace(n node, path string, above node) {
-	if len(n) == 0 || slices.Contains(above, n[0]) {
+func (c *checker) checkPlace(p place) {
+	if p.path == "" || !p.node.secret() {
 		return
 	}
-	above = append(slices.Clone(above), n[0])
-	if path != "" && n.secret() {
-		c.checkSecret(n, path)
+	if !slices.ContainsFunc(p.node, func(s *jsonschema.Schema) bool { return only(s, "string") }) {
+		c.say(p.path, `is secret and must have "type": "string"`)
 	}
-	for _, child := range n.children(path) {
-		c.checkPlace(child.node, child.path, above)
-	}
-}
-
-func (c *checker) checkSecret(n node, path string) {
-	if !slices.ContainsFunc(n, func(s *jsonschema.Schema) bool { return only(s, "string") }) {
-		c.say(path, `is secret and must have "type": "string"`)
-	}
-	for _, schema := range n {
+	for _, schema := range p.node {
 		if schema.Default != nil || len(schema.Examples) > 0 || schema.Enum != nil || schema.Const != nil {
-			c.say(path, `is secret and must have no "default", "examples", "enum" or "const"`)
+			c.say(p.path, `is secret and must have no "default", "examples", "enum" or "const"`)
 		}
 	}
 }

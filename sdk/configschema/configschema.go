@@ -42,7 +42,7 @@ const (
 	maxSchema = 1 << 20
 	maxConfig = 1 << 20
 	draft     = "https://json-schema.org/draft/2020-12/schema"
-	location  = "orderport:config"
+	location  = "https://orderport.invalid/config.json"
 )
 
 // Compile reads a config schema. It does not insist on the rules that

@@ -206,32 +206,44 @@ func texts(value any, found func(string)) {
 }
 
 // SecretPaths returns the places of the schema that are secret, in order, such
-// as "password" or "hosts[].token"; "*" stands for a property of any name.
+// as "password" or "hosts[].token"; "*" stands for a property of any name. A
+// schema that contains itself is followed once.
 func (s *Schema) SecretPaths() []string {
-	found := make(map[string]struct{})
-	secretPaths(s.rootNode(), "", nil, found)
-	paths := make([]string, 0, len(found))
-	for path := range found {
-		paths = append(paths, path)
-	}
+	var paths []string
+	walk(s.rootNode(), func(p place) {
+		if p.node.secret() {
+			paths = append(paths, p.path)
+		}
+	})
 	slices.Sort(paths)
-	return paths
+	return slices.Compact(paths)
 }
 
-// secretPaths keeps the schemas above it, to end where a schema contains
-// itself.
-func secretPaths(n node, path string, above node, found map[string]struct{}) {
-	if n.secret() {
-		found[path] = struct{}{}
-		return
+// maxPlaces bounds a walk: a small schema can describe astronomically many
+// places by referring to the same definition again and again.
+const maxPlaces = 10_000
+
+// walk calls visit for each place of a schema, but not for those below a
+// secret one. It returns false if there are more than maxPlaces.
+func walk(root node, visit func(place)) bool {
+	left := maxPlaces
+	var descend func(p place, above node)
+	descend = func(p place, above node) {
+		if len(p.node) == 0 || slices.Contains(above, p.node[0]) || left == 0 {
+			return
+		}
+		left--
+		visit(p)
+		if p.node.secret() {
+			return
+		}
+		above = append(slices.Clone(above), p.node[0])
+		for _, child := range p.node.children(p.path) {
+			descend(child, above)
+		}
 	}
-	if len(n) == 0 || slices.Contains(above, n[0]) {
-		return
-	}
-	above = append(slices.Clone(above), n[0])
-	for _, child := range n.children(path) {
-		secretPaths(child.node, child.path, above, found)
-	}
+	descend(place{"", root}, nil)
+	return left > 0
 }
 
 // place is a node and the path where it applies.
