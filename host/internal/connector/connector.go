@@ -27,7 +27,10 @@ type Port interface {
 	// Export runs one attempt. It calls sink for what the connector wants
 	// stored, one call at a time, and returns the connector's result. ctx must
 	// have a deadline. A connector that breaks the contract (no result, two
-	// results, an oversized checkpoint) is a *ContractError.
+	// results, the result of another export, success after a refusal) is a
+	// *ContractError. A payload or checkpoint that is too large or misnamed is
+	// refused, and the connector's result says so. Any other error of sink is
+	// answered with a Refusal, too: the host knows then how far the attempt got.
 	Export(ctx context.Context, start *connectorv1.ExportStart, sink Sink) (*connectorv1.ExportResult, error)
 	// FetchAcks calls yield for each ack; an error from yield ends the call.
 	FetchAcks(ctx context.Context, req *connectorv1.FetchAcksRequest, yield func(*connectorv1.FetchAcksResponse) error) error
@@ -82,7 +85,8 @@ func (e *UnavailableError) Error() string {
 }
 
 // ContractError says that the connector answered in a way that the contract
-// does not allow. What the call did is unknown.
+// does not allow, or with a gRPC status instead of a response. What the call
+// did is unknown.
 type ContractError struct {
 	Type   string
 	Reason string

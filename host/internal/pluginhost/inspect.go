@@ -1,0 +1,65 @@
+package pluginhost
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/orderport/orderport/host/internal/pluginhost/image"
+	"github.com/orderport/orderport/host/internal/pluginhost/lock"
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+)
+
+// Inspection is what one binary says of itself.
+type Inspection struct {
+	Path     string
+	SHA256   string
+	Size     int64
+	Describe *connectorv1.DescribeResponse
+	// Took is the time from the launch to the answer.
+	Took time.Duration
+}
+
+// Entry is the lock entry that trusts the binary.
+func (i *Inspection) Entry() lock.Entry {
+	return lock.Entry{
+		Type: i.Describe.GetConnectorType(), Version: i.Describe.GetVersion(),
+		SHA256: i.SHA256, File: filepath.Base(i.Path),
+	}
+}
+
+// Inspect launches one binary, whether it is trusted or not, asks it to
+// describe itself, and ends it. The answer is checked as for registration.
+// Options.Dir and Only don't matter here.
+func Inspect(ctx context.Context, path string, opts Options) (*Inspection, error) {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if opts.RunDir == "" {
+		dir, err := os.MkdirTemp("", "orderport-inspect-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		opts.RunDir = dir
+	}
+	h, err := Open(opts)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Stop(ctx)
+	img, err := image.Load(path, h.dir.Path())
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	inst, err := h.start(ctx, filepath.Base(path), img)
+	if err != nil {
+		return nil, err
+	}
+	if err := inst.proc.Stop(h.opts.Limits.Stop, "inspected"); err != nil {
+		return nil, err
+	}
+	return &Inspection{Path: path, SHA256: img.SHA256, Size: img.Size, Describe: inst.id.describe, Took: inst.took}, nil
+}
