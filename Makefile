@@ -26,8 +26,9 @@ lint: ## check format and lint rules
 	@scripts/lint
 
 .PHONY: fmt
-fmt: ## format the Go code
+fmt: ## format Go code and .proto files
 	@scripts/lint --fix
+	@scripts/proto format
 
 .PHONY: proto
 proto: ## generate the code of the Port's .proto files

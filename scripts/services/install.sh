@@ -106,7 +106,7 @@ private_download() {
     tail -n 20 "$work/log" >&2
     die "apt-get does not know ${service_packages[*]}"
   }
-  # The metapackage pulls in the versioned one; name it for a system that has it.
+  # A system that has some of what the metapackage pulls in lacks it here.
   names=$(printf '%s\n' "$names" "$(versioned_postgresql "${options[@]}")" | sort -u)
   # shellcheck disable=SC2086 # one name a word
   (cd "$work/debs" && apt-get "${options[@]}" download $names >>"$work/log" 2>&1) || {
@@ -115,9 +115,11 @@ private_download() {
   }
 }
 
-# versioned_postgresql APT-OPTION... prints such as "postgresql-15".
+# versioned_postgresql APT-OPTION... prints such as "postgresql-15" and
+# "postgresql-client-15".
 versioned_postgresql() {
-  apt-cache "$@" depends postgresql | sed -nE 's/^ *Depends: (postgresql-[0-9]+)$/\1/p' | head -n 1
+  apt-cache "$@" depends postgresql |
+    sed -nE 's/^ *Depends: postgresql-([0-9]+)$/postgresql-\1\npostgresql-client-\1/p' | head -n 2
 }
 
 # write_wrappers DIR makes DIR/bin/<program>, which run the unpacked programs
@@ -140,7 +142,7 @@ done'
 for ((i = 1; i < $#; i++)); do
   [ "${!i}" = -c ] || continue
   next=$((i + 1)) config=${!next}
-  { printf "ModulePath %s\n" "$top/usr/lib/proftpd" && cat "$config"; } >"$config.private"
+  { printf "ModulePath \"%s\"\n" "$top/usr/lib/proftpd" && cat "$config"; } >"$config.private"
   set -- "${@:1:i}" "$config.private" "${@:i+2}"
 done'
 }

@@ -29,7 +29,7 @@ locate_in() {
   postgres=$(find "$prefix/usr/lib/postgresql" -path '*/bin/postgres' 2>/dev/null | sort -V | tail -n 1)
   [ -n "$postgres" ] || postgres=$(first_executable "$prefix/usr/bin/postgres") || return 1
   pg_bin=${postgres%/postgres}
-  [ -x "$pg_bin/initdb" ] || return 1
+  [ -x "$pg_bin/initdb" ] && [ -x "$pg_bin/pg_isready" ] && [ -x "$pg_bin/createdb" ] || return 1
   sshd=$(first_executable "$prefix/usr/sbin/sshd" "$prefix/usr/bin/sshd") || return 1
   proftpd=$(first_executable "$prefix/usr/sbin/proftpd") || return 1
   [ -n "$(find "$prefix/usr/lib/proftpd" "$prefix/usr/libexec/proftpd" -name mod_sftp.so 2>/dev/null)" ] || return 1

@@ -49,7 +49,7 @@ func run(ctx context.Context) error {
 	if b.dir, err = os.MkdirTemp(*base, "orderport-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
+	defer func() { _ = os.RemoveAll(b.dir) }()
 	// PostgreSQL runs as another user if we are root, and has to get in.
 	if err := os.Chmod(b.dir, 0o755); err != nil {
 		return err
@@ -62,13 +62,13 @@ func run(ctx context.Context) error {
 	if b.postgres, err = world.NewPostgres(ctx, filepath.Join(b.dir, "postgres")); err != nil {
 		return err
 	}
-	defer b.postgres.Stop() //nolint:errcheck // it is thrown away
+	defer func() { _ = b.postgres.Stop() }() // it is thrown away
 
 	report, err := b.measure(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%d rounds of %d orders on %d cores\n\n%s", b.rounds, b.orders, runtime.NumCPU(), report.table()) //nolint:forbidigo // the program's output
+	fmt.Printf("\n%d rounds of %d orders on %d cores\n\n%s", b.rounds, b.orders, runtime.NumCPU(), report.table())
 	if *out != "" {
 		if err := writeJSON(*out, report); err != nil {
 			return err
