@@ -28,6 +28,7 @@ type run struct {
 // attempt runs an export once, records how that ended, and returns what
 // follows for the lane.
 func (e *Engine) attempt(r *run) decision {
+	defer e.leases.release(r.export)
 	started := time.Now()
 	ctx, cancel := context.WithDeadline(r.host.ctx, r.claimed.Add(e.o.Knobs.AttemptTimeout))
 	defer cancel()

@@ -28,6 +28,8 @@ func benchmark(b *testing.B, w *world) {
 	for left := b.N; left > 0; left -= 1000 {
 		w.accept(conn, min(left, 1000))
 	}
+	m := &meter{Store: w.store}
+	o.Store = m
 	b.ResetTimer()
 	e := w.run(o)
 	e.Nudge(conn.ID)
@@ -40,5 +42,6 @@ func benchmark(b *testing.B, w *world) {
 		time.Sleep(2 * time.Millisecond)
 	}
 	b.StopTimer()
+	b.Log(m)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "orders/s")
 }

@@ -50,7 +50,8 @@ type Engine struct {
 	beating   sync.WaitGroup
 	stopBeat  context.CancelFunc
 
-	slots *fairshare.Pool
+	slots  *fairshare.Pool
+	leases leases
 
 	mu       sync.Mutex
 	started  bool                       // guarded by mu
@@ -136,14 +137,19 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Unlock()
 
 	defer e.stopBeating()
+	defer e.giveUp()
+	if !waitFor(ctx, &e.loops) {
+		return fmt.Errorf("stop engine: the database does not answer: %w", ctx.Err())
+	}
 	grace, cancel := context.WithTimeout(ctx, e.o.Knobs.DrainGrace)
 	defer cancel()
 	waitFor(grace, &e.attempts)
 	e.host.Load().cancel(errStopping)
-	defer e.giveUp()
-	if !waitFor(ctx, &e.attempts) || !waitFor(ctx, &e.loops) {
+	if !waitFor(ctx, &e.attempts) {
 		return fmt.Errorf("stop engine: attempts did not end: %w", ctx.Err())
 	}
+	// The last beat comes before, or it would find this host dead.
+	e.stopBeating()
 	if err := e.o.Store.StopHost(ctx, e.hostID()); err != nil {
 		return fmt.Errorf("stop engine: %w", err)
 	}

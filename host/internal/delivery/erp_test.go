@@ -239,4 +239,3 @@ func (a *alone) Export(ctx context.Context, start *connectorv1.ExportStart, sink
 type aloneKey struct{}
 
 func isAlone(ctx context.Context) bool { return ctx.Value(aloneKey{}) != nil }
-

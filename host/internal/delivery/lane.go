@@ -12,7 +12,6 @@ import (
 	"github.com/orderport/orderport/host/internal/delivery/circuit"
 	"github.com/orderport/orderport/host/internal/delivery/fairshare"
 	"github.com/orderport/orderport/host/internal/domain"
-	"github.com/orderport/orderport/host/internal/store"
 )
 
 const (
@@ -45,6 +44,7 @@ type lane struct {
 	suspects    bool      // guarded by mu: there may be suspects due
 	suspectBusy bool      // guarded by mu: the suspects' goroutine lives
 	running     int       // guarded by mu: attempts under way, suspects aside
+	pace        pace      // guarded by mu
 	outages     int       // guarded by mu: network failures in a row
 	heldUntil   time.Time // guarded by mu: claim nothing before
 }
@@ -245,17 +245,21 @@ func (l *lane) free(t *target) int {
 	return l.width(t) - l.running
 }
 
+// width is how many attempts may run at one time. Called with mu held.
 func (l *lane) width(t *target) int {
 	if circuit.Trial(t.conn.Health) {
 		return 1
 	}
-	return t.concurrency(l.e.o.Knobs.Concurrency)
+	return l.pace.width(t.concurrency(l.e.o.Knobs.Concurrency))
 }
 
 // gatherFor says how long to wait for more slots to get free. It is never long:
 // where attempts hang, the few that are free must be used.
 func (l *lane) gatherFor(t *target, free int) time.Duration {
-	if free >= (l.width(t)+3)/4 {
+	l.mu.Lock()
+	width := l.width(t)
+	l.mu.Unlock()
+	if free >= (width+3)/4 {
 		l.lowSince = time.Time{}
 		return 0
 	}
@@ -322,25 +326,11 @@ func (l *lane) claim(t *target, n int) time.Duration {
 	return l.e.o.Knobs.Linger
 }
 
-// claim asks the store for work. It is not cut short by Stop: what was claimed
-// is to be run or given back.
-func (e *Engine) claim(host *incarnation, id uuid.UUID, n int, suspects bool) ([]store.Claimed, error) {
-	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
-	defer cancel()
-	claimed, err := e.o.Store.Claim(ctx, store.ClaimRequest{
-		HostID: host.id, ConnectionID: id, Limit: n, SuspectsOnly: suspects,
-		Lease: e.o.Knobs.AttemptTimeout + e.o.Knobs.LeaseGrace,
-	})
-	if err != nil {
-		e.log.Warn("claim failed; tried again", "connection", id, "error", err)
-	}
-	return claimed, err
-}
-
 // ended draws the lane's conclusions from an attempt.
 func (l *lane) ended(r *run, d decision) {
 	l.mu.Lock()
 	l.running--
+	l.pace.note(time.Since(r.claimed))
 	l.mu.Unlock()
 	l.learn(r, d)
 }

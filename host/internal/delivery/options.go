@@ -73,7 +73,7 @@ type Options struct {
 // Knobs are the numbers that a deployment may want to turn. Zero values mean
 // the defaults.
 type Knobs struct {
-	Concurrency       int           // exports at one time for one connection: 32
+	Concurrency       int           // exports at one time for one connection, at most: 128
 	GlobalConcurrency int           // exports at one time on this host: 256
 	AttemptTimeout    time.Duration // one attempt: 60 s
 	// LeaseGrace is how much longer than its deadline an attempt is leased, to
@@ -98,7 +98,7 @@ type Knobs struct {
 }
 
 func (k Knobs) withDefaults() Knobs {
-	setDefault(&k.Concurrency, 32)
+	setDefault(&k.Concurrency, 128)
 	setDefault(&k.GlobalConcurrency, 256)
 	setDefault(&k.AttemptTimeout, time.Minute)
 	setDefault(&k.LeaseGrace, 15*time.Second)

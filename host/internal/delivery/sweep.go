@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -19,7 +20,7 @@ import (
 // guarantee rests on; everything else that wakes lanes only saves time.
 func (e *Engine) sweep() {
 	for {
-		if err := e.sweepOnce(); err != nil && !e.isStopping() {
+		if err := errors.Join(e.giveBackStrays(), e.sweepOnce()); err != nil && !e.isStopping() {
 			e.log.Error("sweep failed; it is repeated", "error", err)
 		}
 		select {

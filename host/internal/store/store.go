@@ -223,6 +223,9 @@ type Ledger interface {
 	// their attempts as RUNNING, in one transaction. Concurrent claims never
 	// return one export twice (SKIP LOCKED on PostgreSQL).
 	Claim(ctx context.Context, req ClaimRequest) ([]Claimed, error)
+	// Leased returns the exports whose attempts a host has under way. A host
+	// that lost the answer to a Claim learns from it what it got.
+	Leased(ctx context.Context, hostID uuid.UUID) ([]domain.Export, error)
 	// SaveAll records checkpoints and payloads. errs[i] is nil or ErrFenced.
 	SaveAll(ctx context.Context, saves []Save) (errs []error, err error)
 	// FinishAll ends attempts and releases leases. errs[i] is nil or ErrFenced.

@@ -1,0 +1,119 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/orderport/orderport/sdk/port"
+
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+)
+
+// leases knows which exports this host runs, so that it can tell when the
+// database believes that it runs more. That happens when a claim is committed
+// and its answer is lost: the host lives, so nobody would take those over until
+// their leases are long expired.
+type leases struct {
+	// claiming is held shared from asking for work until what came is in held.
+	claiming sync.RWMutex
+
+	mu   sync.Mutex
+	held map[uuid.UUID]int // guarded by mu: attempt by export
+	// doubt says that a claim has failed, and strays have to be looked for.
+	doubt bool // guarded by mu
+}
+
+func (l *leases) note(claimed []store.Claimed, failed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubt = l.doubt || failed
+	if l.held == nil {
+		l.held = make(map[uuid.UUID]int)
+	}
+	for _, c := range claimed {
+		l.held[c.Export.ID] = c.Export.AttemptCount
+	}
+}
+
+func (l *leases) release(e domain.Export) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[e.ID] == e.AttemptCount {
+		delete(l.held, e.ID)
+	}
+}
+
+func (l *leases) inDoubt() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubt
+}
+
+// strays returns which of the leased exports this host does not run.
+func (l *leases) strays(leased []domain.Export) []domain.Export {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubt = false
+	var strays []domain.Export
+	for _, e := range leased {
+		if l.held[e.ID] != e.AttemptCount {
+			strays = append(strays, e)
+		}
+	}
+	return strays
+}
+
+// claim asks the store for work. It is not cut short by Stop: what was claimed
+// is to be run.
+func (e *Engine) claim(host *incarnation, id uuid.UUID, n int, suspects bool) ([]store.Claimed, error) {
+	e.leases.claiming.RLock()
+	defer e.leases.claiming.RUnlock()
+	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
+	defer cancel()
+	claimed, err := e.o.Store.Claim(ctx, store.ClaimRequest{
+		HostID: host.id, ConnectionID: id, Limit: n, SuspectsOnly: suspects,
+		Lease: e.o.Knobs.AttemptTimeout + e.o.Knobs.LeaseGrace,
+	})
+	e.leases.note(claimed, err != nil)
+	if err != nil {
+		e.log.Warn("claim failed; tried again", "connection", id, "error", err)
+	}
+	return claimed, err
+}
+
+// giveBackStrays returns what this host was given and does not know of. Those
+// attempts have never begun.
+func (e *Engine) giveBackStrays() error {
+	if !e.leases.inDoubt() {
+		return nil
+	}
+	e.leases.claiming.Lock()
+	defer e.leases.claiming.Unlock()
+	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
+	defer cancel()
+	host := e.hostID()
+	leased, err := e.o.Store.Leased(ctx, host)
+	if err != nil {
+		return fmt.Errorf("look for strays: %w", err)
+	}
+	strays := e.leases.strays(leased)
+	if len(strays) == 0 {
+		return nil
+	}
+	const message = "the attempt did not begin: the database's answer was lost"
+	finishes := make([]store.Finish, len(strays))
+	for i, stray := range strays {
+		finishes[i] = deferred(exportError(port.Internal, message, true), 0).finish
+		finishes[i].ExportID, finishes[i].HostID, finishes[i].Attempt = stray.ID, host, stray.AttemptCount
+	}
+	if _, err := e.o.Store.FinishAll(ctx, finishes); err != nil {
+		e.leases.note(nil, true)
+		return fmt.Errorf("give back strays: %w", err)
+	}
+	e.log.Info("gave back exports whose claim was not answered", "exports", len(strays))
+	return nil
+}

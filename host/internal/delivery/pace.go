@@ -1,0 +1,45 @@
+package delivery
+
+import "time"
+
+const (
+	// briskly is how long an attempt may take for a lane to use its whole
+	// width. Beyond it the width shrinks, so that the number of orders begun
+	// per second stays what the target can digest.
+	briskly = 250 * time.Millisecond
+	// leastWidth is what a lane always has, however slow its target is.
+	leastWidth = 32
+	// paceWeight is the weight of what is known against the newest attempt.
+	paceWeight = 15
+)
+
+// pace is how long a connection's attempts take. Width costs nothing where
+// attempts are short: they mostly wait for shared commits, and the more wait,
+// the fewer commits each of them costs. Where attempts are long, width would
+// only queue orders inside the connector while their deadlines run. The zero
+// value is that of a connection of which nothing is known.
+type pace struct {
+	usual time.Duration
+}
+
+// note takes the duration of an attempt into account.
+func (p *pace) note(took time.Duration) {
+	if p.usual == 0 {
+		p.usual = took
+		return
+	}
+	p.usual = (paceWeight*p.usual + took) / (paceWeight + 1)
+}
+
+// width is how many of at most limit attempts should run at one time.
+func (p *pace) width(limit int) int {
+	least := min(leastWidth, limit)
+	switch {
+	case p.usual == 0:
+		return least
+	case p.usual <= briskly:
+		return limit
+	default:
+		return max(least, int(float64(limit)*float64(briskly)/float64(p.usual)))
+	}
+}
