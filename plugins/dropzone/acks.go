@@ -32,7 +32,7 @@ func (c *connector) FetchAcks(ctx context.Context, req sdk.FetchAcksRequest, yie
 	if err != nil || cfg.AckPath == "" {
 		return err
 	}
-	t, err := c.target(req.Connection, cfg)
+	t, err := c.open(req.Connection, cfg)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (c *connector) SettleAcks(ctx context.Context, req sdk.SettleAcksRequest) (
 	if cfg.AckPath == "" {
 		return sdk.SettleAcksResult{}, sdk.Errorf(sdk.InvalidConfig, "ack_path is not set any more: the acks are still in the directory that it named")
 	}
-	t, err := c.target(req.Connection, cfg)
+	t, err := c.open(req.Connection, cfg)
 	if err != nil {
 		return sdk.SettleAcksResult{}, err
 	}

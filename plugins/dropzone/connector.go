@@ -20,6 +20,9 @@ type connector struct {
 	flushes flushes // of directories in mode filesystem
 	unread  unreadable
 	now     func() time.Time
+	// open returns where a connection's files go: target, unless a test puts
+	// faults in between.
+	open func(sdk.Connection, config) (target, error)
 }
 
 var (
@@ -27,7 +30,11 @@ var (
 	_ sdk.AckSource = (*connector)(nil)
 )
 
-func newConnector() *connector { return &connector{now: time.Now} }
+func newConnector() *connector {
+	c := &connector{now: time.Now}
+	c.open = c.target
+	return c
+}
 
 // Describe says that an export can be resumed and that a stale attempt is
 // harmless. Both hold with atomic_write off, too: no attempt creates a file on
@@ -70,7 +77,7 @@ func (c *connector) prepare(req *sdk.ExportRequest) (*export, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := c.target(req.Connection, cfg)
+	t, err := c.open(req.Connection, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,9 @@ func (s *session) close() { _ = s.ssh.Close() }
 // not answer within timeout_seconds, plus what size bytes need, loses the
 // session.
 func (s *session) do(ctx context.Context, size int, request func(*sftp.Client) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	go func() { done <- request(s.files) }()
 	limit := time.NewTimer(s.timeout + time.Duration(size)*time.Second/minBytesPerSecond)
