@@ -28,7 +28,7 @@ const (
 )
 
 func (s *server) registerBatch(api huma.API) {
-	register(api, operation{
+	o := operation{
 		method: http.MethodPost, path: "/exports:batch", id: "createExports", tag: "Exports",
 		summary: "Hand in many orders", action: app.CreateExport,
 		text: "One order a line (NDJSON), of any number: either the order itself or `{\"draft_order\": …, \"connector_type\": …, \"idempotency_key\": …}`. " +
@@ -36,14 +36,12 @@ func (s *server) registerBatch(api huma.API) {
 			"The answers, one a line in the order of the lines, are sent while the batch is still read. " +
 			"A line has at most 16 MiB. If the answer breaks off, send the batch again: what was accepted is not delivered twice.",
 		ok: map[int]string{http.StatusOK: "One answer a line."},
-	}, s.createExports)
+	}
+	register(api, o, s.createExports)
 	doc := api.OpenAPI()
 	registry := doc.Components.Schemas
-	op := doc.Paths[Base+"/exports:batch"].Post
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		ndjsonType: {Schema: registry.Schema(reflect.TypeFor[draftOrder](), true, "DraftOrder")},
-	}}
-	op.Responses["200"].Content = map[string]*huma.MediaType{
+	o.setBody(api, ndjsonType, registry.Schema(reflect.TypeFor[draftOrder](), true, "DraftOrder"))
+	doc.Paths[Base+o.path].Post.Responses["200"].Content = map[string]*huma.MediaType{
 		ndjsonType: {Schema: registry.Schema(reflect.TypeFor[view.BatchLine](), true, "BatchLine")},
 	}
 }

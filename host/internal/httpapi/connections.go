@@ -76,7 +76,7 @@ func (s *server) registerSwitch(api huma.API, enable bool) {
 		o.path, o.id, o.summary, o.action = "/connections/{id}/enable", "enableConnection", "Enable a connection", app.EnableConnection
 		o.text, o.fails = "Repeatable. 409 while another connection of its type is active.", append(o.fails, http.StatusConflict)
 	}
-	register(api, o, func(ctx context.Context, in *connectionID) (*answer[view.Connection], error) {
+	register(api, o, func(ctx context.Context, in *ConnectionID) (*answer[view.Connection], error) {
 		id, err := in.parse()
 		if err != nil {
 			return nil, err
@@ -86,11 +86,13 @@ func (s *server) registerSwitch(api huma.API, enable bool) {
 	})
 }
 
-type connectionID struct {
-	ID string `path:"id" maxLength:"100" format:"-" doc:"Id of the connection."`
+// ConnectionID is the path parameter of one connection. It is exported for huma to
+// find it where it is embedded.
+type ConnectionID struct {
+	ID string `path:"id" maxLength:"100" doc:"Id of the connection."`
 }
 
-func (c connectionID) parse() (uuid.UUID, error) { return parseID("connection", c.ID) }
+func (c ConnectionID) parse() (uuid.UUID, error) { return parseID("connection", c.ID) }
 
 // parseID reads an id out of a path; what is no UUID names nothing.
 func parseID(what, id string) (uuid.UUID, error) {
@@ -132,7 +134,7 @@ func (s *server) listConnections(ctx context.Context, _ *struct{}) (*answer[view
 	return answerWith(http.StatusOK, view.NewList(found, "", same), err)
 }
 
-func (s *server) getConnection(ctx context.Context, in *connectionID) (*answer[view.Connection], error) {
+func (s *server) getConnection(ctx context.Context, in *ConnectionID) (*answer[view.Connection], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err
@@ -142,7 +144,7 @@ func (s *server) getConnection(ctx context.Context, in *connectionID) (*answer[v
 }
 
 func (s *server) updateConfig(ctx context.Context, in *struct {
-	connectionID
+	ConnectionID
 	withBody
 }) (*answer[view.Connection], error) {
 	id, err := in.parse()
@@ -178,7 +180,7 @@ func newConfig(data []byte) (config json.RawMessage, test bool, err error) {
 	return inner, test, err
 }
 
-func (s *server) testConnection(ctx context.Context, in *connectionID) (*answer[view.TestResult], error) {
+func (s *server) testConnection(ctx context.Context, in *ConnectionID) (*answer[view.TestResult], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (s *server) registerAudit(api huma.API) {
 	}, s.listAudit)
 }
 
-func (s *server) listAudit(ctx context.Context, in *page) (*answer[view.List[view.AuditEntry]], error) {
+func (s *server) listAudit(ctx context.Context, in *Page) (*answer[view.List[view.AuditEntry]], error) {
 	entries, next, err := s.Services.Audit.List(ctx, actor(ctx), store.Page{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err

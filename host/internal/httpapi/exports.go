@@ -119,7 +119,7 @@ func inField(err error, member string) error {
 }
 
 type listExportsInput struct {
-	page
+	Page
 	Status       string `query:"status" enum:"PENDING,SENT,ACKED,FAILED"`
 	DraftOrderID string `query:"draft_order_id" format:"uuid"`
 	ConnectionID string `query:"connection_id" format:"uuid"`
@@ -160,13 +160,14 @@ func (s *server) listExports(ctx context.Context, in *listExportsInput) (*answer
 	return answerWith(http.StatusOK, view.NewList(exports, next, view.NewExport), err)
 }
 
-type exportID struct {
+// ExportID is the path parameter of one export.
+type ExportID struct {
 	ID string `path:"id" maxLength:"100" doc:"Id of the export."`
 }
 
-func (e exportID) parse() (uuid.UUID, error) { return parseID("export", e.ID) }
+func (e ExportID) parse() (uuid.UUID, error) { return parseID("export", e.ID) }
 
-func (s *server) getExport(ctx context.Context, in *exportID) (*answer[view.ExportWithAttempts], error) {
+func (s *server) getExport(ctx context.Context, in *ExportID) (*answer[view.ExportWithAttempts], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err
@@ -175,7 +176,7 @@ func (s *server) getExport(ctx context.Context, in *exportID) (*answer[view.Expo
 	return answerWith(http.StatusOK, view.NewExportWithAttempts(export, attempts), err)
 }
 
-func (s *server) retryExport(ctx context.Context, in *exportID) (*answer[view.Export], error) {
+func (s *server) retryExport(ctx context.Context, in *ExportID) (*answer[view.Export], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err
@@ -185,7 +186,7 @@ func (s *server) retryExport(ctx context.Context, in *exportID) (*answer[view.Ex
 }
 
 func (s *server) resolveExport(ctx context.Context, in *struct {
-	exportID
+	ExportID
 	withBody
 }) (*answer[view.Export], error) {
 	id, err := in.parse()
@@ -221,7 +222,7 @@ func (s *server) registerPayload(api huma.API) {
 	}
 }
 
-func (s *server) getPayload(ctx context.Context, in *exportID) (*huma.StreamResponse, error) {
+func (s *server) getPayload(ctx context.Context, in *ExportID) (*huma.StreamResponse, error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err

@@ -53,12 +53,6 @@ func register[I, O any](api huma.API, o operation, handle func(context.Context, 
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: {Schema: problem}},
 		}
 	}
-	if o.body != nil {
-		t := reflect.TypeOf(o.body)
-		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: registry.Schema(t, true, t.Name())},
-		}}
-	}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -66,6 +60,21 @@ func register[I, O any](api huma.API, o operation, handle func(context.Context, 
 		}
 		return out, nil
 	})
+	if o.body != nil {
+		t := reflect.TypeOf(o.body)
+		o.setBody(api, "application/json", registry.Schema(t, true, t.Name()))
+	}
+}
+
+// setBody documents the body once the operation is registered: before that,
+// huma would take it for a body that it has to read itself.
+func (o operation) setBody(api huma.API, mediaType string, schema *huma.Schema) {
+	item := api.OpenAPI().Paths[Base+o.path]
+	op := item.Post
+	if o.method == http.MethodPut {
+		op = item.Put
+	}
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}}
 }
 
 func (o operation) defaultStatus() int {
@@ -84,8 +93,8 @@ type answer[T any] struct {
 	Body   T
 }
 
-// page is how lists are paged.
-type page struct {
+// Page is how lists are paged.
+type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Items per page."`
 	Cursor string `query:"cursor" doc:"next_cursor of the last page."`
 }
