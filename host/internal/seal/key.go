@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,16 +22,19 @@ const keyDomain = "orderport/key-id/v1\n"
 // Key is a master key. It shows its fingerprint, never itself, however it is
 // printed; only Reveal gives it away. The zero Key is not usable.
 type Key struct {
-	// A pointer, so that a Key in a private field of another struct, where fmt
-	// can't call Format, prints an address.
-	secret *[keySize]byte
+	// A function, because that is the one kind of value that fmt never looks
+	// into: in a private field of another struct it can't call Format, and
+	// with a verb that does not fit it follows pointers.
+	secret func() []byte
 }
+
+func newKey(secret []byte) Key { return Key{secret: func() []byte { return secret }} }
 
 // GenerateKey makes a new random key.
 func GenerateKey() Key {
-	k := Key{secret: new([keySize]byte)}
-	rand.Read(k.secret[:]) // never fails: it ends the program if it can't
-	return k
+	secret := make([]byte, keySize)
+	rand.Read(secret) // never fails: it ends the program if it can't
+	return newKey(secret)
 }
 
 // ParseKey reads a key from 64 hexadecimal characters; white space around
@@ -38,21 +42,21 @@ func GenerateKey() Key {
 // does not repeat what was given.
 func ParseKey(text string) (Key, error) {
 	text = strings.TrimSpace(text)
-	k := Key{secret: new([keySize]byte)}
 	switch {
 	case text == "":
 		return Key{}, invalidKey("no master key is set")
 	case len(text) != 2*keySize:
 		return Key{}, invalidKey("the master key has %d characters instead of %d", len(text), 2*keySize)
 	}
-	if _, err := hex.Decode(k.secret[:], []byte(text)); err != nil {
+	secret, err := hex.DecodeString(text)
+	if err != nil {
 		// hex's own error would show a character of the key.
 		return Key{}, invalidKey("the master key has characters that are not hexadecimal digits")
 	}
-	if *k.secret == [keySize]byte{} {
+	if bytes.Equal(secret, make([]byte, keySize)) {
 		return Key{}, invalidKey("the master key is all zeros")
 	}
-	return k, nil
+	return newKey(secret), nil
 }
 
 func invalidKey(format string, args ...any) *fault.Error {
@@ -66,13 +70,13 @@ func (k Key) ID() string {
 	if k.secret == nil {
 		return "none"
 	}
-	sum := sha256.Sum256(append([]byte(keyDomain), k.secret[:]...))
+	sum := sha256.Sum256(append([]byte(keyDomain), k.secret()...))
 	return hex.EncodeToString(sum[:8])
 }
 
 // Reveal returns the key as ParseKey reads it. It is for the one command that
 // shows a new key to its owner.
-func (k Key) Reveal() string { return hex.EncodeToString(k.secret[:]) }
+func (k Key) Reveal() string { return hex.EncodeToString(k.secret()) }
 
 // String returns the fingerprint, marked as one.
 func (k Key) String() string { return "key:" + k.ID() }

@@ -60,7 +60,7 @@ type Keyring struct {
 
 type ringKey struct {
 	id   string
-	aead cipher.AEAD
+	aead func() cipher.AEAD // a function for the reason that Key has one
 }
 
 // NewKeyring returns a keyring that seals with current and opens with all of
@@ -76,8 +76,8 @@ func NewKeyring(current Key, previous ...Key) *Keyring {
 }
 
 // newAEAD can't fail: the size of the key is fixed.
-func newAEAD(key Key) cipher.AEAD {
-	block, err := aes.NewCipher(key.secret[:])
+func newAEAD(key Key) func() cipher.AEAD {
+	block, err := aes.NewCipher(key.secret())
 	if err != nil {
 		panic(err)
 	}
@@ -85,7 +85,7 @@ func newAEAD(key Key) cipher.AEAD {
 	if err != nil {
 		panic(err)
 	}
-	return aead
+	return func() cipher.AEAD { return aead }
 }
 
 // CurrentID returns the fingerprint of the key that seals.
@@ -117,7 +117,7 @@ func (r *Keyring) Seal(plain []byte, b Binding) (domain.SealedConfig, error) {
 	blob := make([]byte, ivSize, ivSize+len(plain)+tagSize)
 	rand.Read(blob)
 	return domain.SealedConfig{
-		Blob:    current.aead.Seal(blob, blob, plain, b.data()),
+		Blob:    current.aead().Seal(blob, blob, plain, b.data()),
 		Version: bound,
 		KeyID:   current.id,
 	}, nil
@@ -144,7 +144,7 @@ func (r *Keyring) Open(s domain.SealedConfig, b Binding) ([]byte, error) {
 		if s.KeyID != "" && s.KeyID != k.id {
 			continue
 		}
-		if plain, err := k.aead.Open(nil, s.Blob[:ivSize], s.Blob[ivSize:], data); err == nil {
+		if plain, err := k.aead().Open(nil, s.Blob[:ivSize], s.Blob[ivSize:], data); err == nil {
 			return plain, nil
 		}
 	}
