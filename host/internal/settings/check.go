@@ -26,10 +26,9 @@ func (s Settings) check() problems {
 	check("payload_url", isLocation(s.PayloadURL), "must be a directory, a file:// URL or an s3:// URL without credentials")
 	check("listen", isAddress(s.Listen), "must be HOST:PORT, such as 127.0.0.1:8080")
 	check("retry_max", s.RetryMax >= s.RetryMin, "must not be less than retry_min (%s)", s.RetryMin)
-	check("probe_max", s.ProbeMax >= s.ProbeMin, "must not be less than probe_min (%s)", s.ProbeMin)
 	check("host_dead_after", s.HostDeadAfter >= 3*s.HeartbeatInterval,
 		"must be at least three times heartbeat_interval (%s)", s.HeartbeatInterval)
-	check("encryption_previous_keys", s.MasterKey.IsZero() == false || len(s.PreviousKeys) == 0,
+	check("encryption_previous_keys", !s.MasterKey.IsZero() || len(s.PreviousKeys) == 0,
 		"are set, but encryption_master_key is not")
 	return wrong
 }

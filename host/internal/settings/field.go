@@ -20,6 +20,7 @@ type Field struct {
 	Flag    string // without dashes in front; empty: there is none
 	Default string // as an operator reads it
 	Help    string
+	Bounds  string // such as "From 1 to 4096"; empty: there are none
 	Secret  bool
 
 	index    int
@@ -44,6 +45,9 @@ func Fields() []Field {
 		}
 		if f.Env == "" {
 			f.Env = "ORDERPORT_" + strings.ToUpper(key)
+		}
+		if f.min != "" {
+			f.Bounds = fmt.Sprintf("From %s to %s", f.min, f.max)
 		}
 		if !f.Secret {
 			f.Flag = strings.ReplaceAll(key, "_", "-")

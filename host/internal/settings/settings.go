@@ -46,33 +46,29 @@ type Settings struct {
 	// The engine.
 
 	// Workers bounds the attempts of this host.
-	Workers int `key:"workers" default:"64" min:"1" max:"4096" help:"Exports that run at one time on this host."`
+	Workers int `key:"workers" default:"256" min:"1" max:"4096" help:"Exports that run at one time on this host."`
 	// MaxInFlight bounds the attempts of one connection on this host.
-	MaxInFlight int `key:"max_in_flight" default:"32" min:"1" max:"4096" help:"Exports that run at one time for one connection on this host, if its connector does not ask for fewer."`
+	MaxInFlight int `key:"max_in_flight" default:"128" min:"1" max:"4096" help:"Exports that run at one time for one connection on this host, if its connector does not ask for fewer."`
 	// PollInterval is how long a lost wake-up goes unnoticed.
 	PollInterval time.Duration `key:"poll_interval" default:"1s" min:"50ms" max:"1m" help:"How often the host looks for due exports that nothing woke it for."`
 	// AttemptTimeout is the deadline of an attempt.
-	AttemptTimeout time.Duration `key:"attempt_timeout" default:"2m" min:"1s" max:"1h" help:"Longest time that one attempt may take."`
+	AttemptTimeout time.Duration `key:"attempt_timeout" default:"1m" min:"1s" max:"1h" help:"Longest time that one attempt may take."`
 	// MaxFailures ends an export.
 	MaxFailures int `key:"max_failures" default:"10" min:"1" max:"1000" help:"Failed attempts after which an export ends as FAILED. Outages of the whole connection do not count."`
-	// RetryMin is the first pause after a failed attempt; it doubles each time.
-	RetryMin time.Duration `key:"retry_min" default:"1s" min:"10ms" max:"1h" help:"Pause after the first failed attempt of an export. It doubles with every further one."`
+	// RetryMin is the first pause after a failed attempt; it grows from there.
+	RetryMin time.Duration `key:"retry_min" default:"2s" min:"10ms" max:"1h" help:"Pause after the first failed attempt of an export. Further ones are longer."`
 	// RetryMax is the longest pause between attempts.
 	RetryMax time.Duration `key:"retry_max" default:"5m" min:"10ms" max:"24h" help:"Longest pause between attempts of an export."`
-	// ProbeMin is the first pause between probes of a connection that is down.
-	ProbeMin time.Duration `key:"probe_min" default:"1s" min:"100ms" max:"1h" help:"Pause before the first probe of a connection that is down. It doubles with every further one."`
-	// ProbeMax is the longest pause between probes.
-	ProbeMax time.Duration `key:"probe_max" default:"1m" min:"100ms" max:"24h" help:"Longest pause between probes of a connection that is down."`
 	// TestTimeout is the deadline of a TestConnection.
-	TestTimeout time.Duration `key:"test_timeout" default:"1m" min:"1s" max:"10m" help:"Longest time that a connection test may take."`
-	// AckPollInterval is how often acks are fetched.
-	AckPollInterval time.Duration `key:"ack_poll_interval" default:"60s" min:"1s" max:"24h" help:"How often the acks of a connection are fetched, unless its config says otherwise."`
+	TestTimeout time.Duration `key:"test_timeout" default:"30s" min:"1s" max:"10m" help:"Longest time that a connection test or probe may take."`
+	// AckPollInterval is how often acks are fetched. 0: as configs say.
+	AckPollInterval time.Duration `key:"ack_poll_interval" default:"0s" min:"0s" max:"24h" help:"How often the acks of every connection are fetched. 0s: as each connection's config says, or every 60 seconds."`
 	// HeartbeatInterval is how often a host says that it lives.
 	HeartbeatInterval time.Duration `key:"heartbeat_interval" default:"1s" min:"100ms" max:"1m" help:"How often this host says in the database that it is alive."`
 	// HostDeadAfter is when other hosts take over.
-	HostDeadAfter time.Duration `key:"host_dead_after" default:"5s" min:"1s" max:"10m" help:"Silence after which a host counts as dead and others take its exports over. At least three times heartbeat_interval; the same on all hosts."`
+	HostDeadAfter time.Duration `key:"host_dead_after" default:"5s" min:"1s" max:"10m" help:"Silence after which a host counts as dead and others take its exports over. At least three times heartbeat_interval, and the same on all hosts."`
 	// DrainGrace is how long a stop waits for attempts.
-	DrainGrace time.Duration `key:"drain_grace" default:"30s" min:"0s" max:"1h" help:"How long a stop waits for attempts under way before it cancels them."`
+	DrainGrace time.Duration `key:"drain_grace" default:"10s" min:"0s" max:"1h" help:"How long a stop waits for attempts under way before it cancels them."`
 
 	origins map[string]string // by key: where the value comes from
 }
