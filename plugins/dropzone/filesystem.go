@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"golang.org/x/sys/unix"
 )
 
 // filesystem is the target in a directory of this machine, which may be a
@@ -120,8 +119,8 @@ func writeAndFlush(file *os.File, data []byte) error {
 
 func (f *filesystem) Rename(ctx context.Context, from, to string) error {
 	return await(ctx, func() error {
-		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		err := renameNoReplace(from, to)
+		if errors.Is(err, errors.ErrUnsupported) {
 			return linkAndUnlink(from, to)
 		}
 		if err != nil {
