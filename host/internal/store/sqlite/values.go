@@ -63,6 +63,21 @@ func numberOrZero(n *int64) target {
 	}
 }
 
+// blob keeps NULL and empty apart, which the driver's slices do not.
+func blob(b *[]byte) target {
+	return func(v any) error {
+		switch v := v.(type) {
+		case nil:
+			*b = nil
+		case []byte:
+			*b = append([]byte{}, v...)
+		default:
+			return fmt.Errorf("blob column holds %T", v)
+		}
+		return nil
+	}
+}
+
 // fromJSON reads into a pointer to a map, slice or pointer; NULL leaves nil.
 func fromJSON(into any) target {
 	return func(v any) error {
@@ -241,7 +256,7 @@ func scanExportAnd(row scanner, more ...any) (domain.Export, error) {
 		&e.ExternalOrderNumber, &e.FormatVersion, &e.Status, text(&e.StorageKey), numberOrZero(&e.PayloadSize),
 		&e.PayloadSHA256, text(&e.DropzonePath), text(&e.ExternalRef), text(&e.ERPOrderID), fromJSON(&e.Metadata),
 		fromJSON(&e.Error), text(&e.IdempotencyKey), &e.RetryOf, &e.AttemptCount, &e.FailureCount, &e.CrashCount,
-		momentOrNil(&e.NextAttemptAt), &e.Checkpoint, &leaseHost, momentOrNil(&leaseExpires),
+		momentOrNil(&e.NextAttemptAt), blob(&e.Checkpoint), &leaseHost, momentOrNil(&leaseExpires),
 		moment(&e.CreatedAt), moment(&e.UpdatedAt), momentOrNil(&e.SentAt), momentOrNil(&e.AckedAt)}, more...)
 	if err := row.Scan(targets...); err != nil {
 		return domain.Export{}, err
