@@ -10,7 +10,6 @@ import (
 	"path"
 	"strconv"
 	"syscall"
-
 )
 
 // filesystem is the target in a directory of this machine, which may be a
