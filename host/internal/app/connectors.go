@@ -3,12 +3,8 @@ package app
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
-
-	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/fault"
@@ -67,40 +63,20 @@ func (t *ConnectorTypes) Find(ctx context.Context, actor Actor, name string) (vi
 
 func (t *ConnectorTypes) show(status connector.Status) view.ConnectorType {
 	shown := view.ConnectorType{
-		ConnectorType: status.Type, Name: status.Name, Version: status.Version, State: string(status.State),
+		ConnectorType: status.Type, Name: status.Name, Version: status.Version,
 		ExportFormatVersions: []string{}, Capabilities: []string{},
 	}
-	if status.Reason != "" {
-		shown.Reason = &status.Reason
+	reason := status.Reason
+	if port, err := t.registry.Get(status.Type); err == nil {
+		shown = view.NewConnectorType(port.Describe())
+	} else if reason == "" {
+		reason = err.Error()
 	}
-	port, err := t.registry.Get(status.Type)
-	if err != nil {
-		if reason := err.Error(); shown.Reason == nil {
-			shown.Reason = &reason
-		}
-		return shown
-	}
-	d := port.Describe()
-	shown.Name, shown.Version, shown.Vendor, shown.Summary = d.GetName(), d.GetVersion(), d.GetVendor(), d.GetSummary()
-	if link := d.GetDocumentationUrl(); link != "" {
-		shown.DocumentationURL = &link
-	}
-	shown.ExportFormatVersions = append(shown.ExportFormatVersions, d.GetExportFormatVersions()...)
-	shown.Capabilities = append(shown.Capabilities, capabilityNames(d.GetCapabilities())...)
-	if json.Valid(d.GetConfigSchema()) {
-		shown.ConfigSchema = d.GetConfigSchema()
+	shown.State = string(status.State)
+	if reason != "" {
+		shown.Reason = &reason
 	}
 	return shown
-}
-
-func capabilityNames(capabilities []connectorv1.Capability) []string {
-	var names []string
-	for _, c := range capabilities {
-		if c != connectorv1.Capability_CAPABILITY_UNSPECIFIED {
-			names = append(names, strings.ToLower(strings.TrimPrefix(c.String(), "CAPABILITY_")))
-		}
-	}
-	return names
 }
 
 // lookUp finds the Port of a type, as a fault that names the field.

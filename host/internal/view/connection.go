@@ -2,6 +2,9 @@ package view
 
 import (
 	"encoding/json"
+	"strings"
+
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 
 	"github.com/orderport/orderport/host/internal/domain"
 )
@@ -83,4 +86,23 @@ type ConnectorType struct {
 	ExportFormatVersions []string        `json:"export_format_versions" nullable:"false"`
 	Capabilities         []string        `json:"capabilities" nullable:"false" example:"acks"`
 	ConfigSchema         json.RawMessage `json:"config_schema" doc:"JSON Schema 2020-12; writeOnly marks secrets. Null if the connector could not be asked."`
+}
+
+// NewConnectorType shows what a connector says of itself. The caller sets its
+// state.
+func NewConnectorType(d *connectorv1.DescribeResponse) ConnectorType {
+	v := ConnectorType{
+		ConnectorType: d.GetConnectorType(), Name: d.GetName(), Version: d.GetVersion(), Vendor: d.GetVendor(),
+		Summary: d.GetSummary(), DocumentationURL: text(d.GetDocumentationUrl()),
+		ExportFormatVersions: append([]string{}, d.GetExportFormatVersions()...), Capabilities: []string{},
+	}
+	for _, c := range d.GetCapabilities() {
+		if c != connectorv1.Capability_CAPABILITY_UNSPECIFIED {
+			v.Capabilities = append(v.Capabilities, strings.ToLower(strings.TrimPrefix(c.String(), "CAPABILITY_")))
+		}
+	}
+	if json.Valid(d.GetConfigSchema()) {
+		v.ConfigSchema = d.GetConfigSchema()
+	}
+	return v
 }
