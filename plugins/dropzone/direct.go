@@ -24,8 +24,8 @@ func (e *export) writeDirectly(ctx context.Context) (sdk.ExportResult, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return sdk.ExportResult{}, e.dir.failure("look for the order file", err)
 	}
-	if _, err := e.target.Stat(ctx, e.dir.join(".")); err != nil {
-		return sdk.ExportResult{}, e.dir.failure("find the directory", err)
+	if err := e.dir.findDir(ctx, e.target); err != nil {
+		return sdk.ExportResult{}, err
 	}
 	if err := e.store(ctx); err != nil {
 		return sdk.ExportResult{}, err
@@ -68,8 +68,8 @@ func (e *export) resumeWriting(ctx context.Context, cp checkpoint) (sdk.ExportRe
 	content, err := e.target.Read(ctx, e.dir.join(cp.Final), int64(len(e.data))+1)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := e.target.Stat(ctx, e.dir.join(".")); err != nil {
-			return sdk.ExportResult{}, e.dir.failure("find the directory", err)
+		if err := e.dir.findDir(ctx, e.target); err != nil {
+			return sdk.ExportResult{}, err
 		}
 		return sdk.ExportResult{}, unknown(e.dir, cp.Final, "an earlier attempt was cut off while it wrote the order file, and no such file is there")
 	case err != nil:

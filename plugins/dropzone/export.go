@@ -191,8 +191,8 @@ func (e *export) published(ctx context.Context, cp checkpoint, recovered bool) (
 // when the checkpoint was saved, and only a rename takes it away; so it has
 // been published, and perhaps consumed, provided that this is the same place.
 func (e *export) vanished(ctx context.Context, cp checkpoint) (sdk.ExportResult, error) {
-	if _, err := e.target.Stat(ctx, e.dir.join(".")); err != nil {
-		return sdk.ExportResult{}, e.dir.failure("find the directory", err)
+	if err := e.dir.findDir(ctx, e.target); err != nil {
+		return sdk.ExportResult{}, err
 	}
 	dir, err := e.target.Identity(ctx, e.dir.path)
 	if err != nil {

@@ -156,7 +156,7 @@ func (f *filesystem) Flush(ctx context.Context, dir string) error {
 
 func (f *filesystem) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
 	return result(ctx, func() (fs.FileInfo, error) {
-		info, err := os.Lstat(name)
+		info, err := os.Stat(name)
 		return info, local(err)
 	})
 }
@@ -224,9 +224,6 @@ func (f *filesystem) Identity(ctx context.Context, dir string) (string, error) {
 		info, err := os.Stat(dir)
 		if err != nil {
 			return "", local(err)
-		}
-		if !info.IsDir() {
-			return "", fmt.Errorf("%s: %w", dir, errNotDirectory)
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {

@@ -125,14 +125,7 @@ func (p *probe) login(d *dialer) bool {
 func serverName(client *ssh.Client) string { return fmt.Sprintf("%.60q", client.ServerVersion()) }
 
 func (p *probe) directory(ctx context.Context) (string, error) {
-	_, err := p.target.Stat(ctx, p.dir.join("."))
-	if err == nil {
-		_, err = p.target.Identity(ctx, p.dir.path)
-	}
-	if err != nil {
-		return "", p.dir.failure("find the directory", err)
-	}
-	return "found " + p.dir.path, nil
+	return "found " + p.dir.path, p.dir.findDir(ctx, p.target)
 }
 
 // files runs the steps on the test file, and removes it whatever happens.

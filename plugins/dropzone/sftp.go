@@ -121,11 +121,11 @@ func (t *sftpTarget) Rename(ctx context.Context, from, to string) error {
 			return err
 		}
 		// The answer to a refused rename names no reason that servers agree on.
-		if exists(c, to) {
-			return fs.ErrExist
-		}
 		if _, serr := c.Lstat(from); errors.Is(serr, fs.ErrNotExist) {
 			return fs.ErrNotExist
+		}
+		if exists(c, to) {
+			return fs.ErrExist
 		}
 		return explain(c, to, err)
 	})
@@ -177,7 +177,7 @@ func (t *sftpTarget) flushDir(s *session, c *sftp.Client, dir string) error {
 }
 
 func (t *sftpTarget) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
-	return value(ctx, t, func(c *sftp.Client) (fs.FileInfo, error) { return c.Lstat(name) })
+	return value(ctx, t, func(c *sftp.Client) (fs.FileInfo, error) { return c.Stat(name) })
 }
 
 func (t *sftpTarget) List(ctx context.Context, dir string) ([]fs.FileInfo, error) {
@@ -305,7 +305,7 @@ func remote(err error) error {
 		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	case status.Code == statusReadOnly:
 		return fmt.Errorf("%w: %w", fs.ErrPermission, err)
-	case status.Code == statusNotDirectory:
+	case status.Code == statusNotDirectory, strings.Contains(text, "not a directory"):
 		return fmt.Errorf("%w: %w", errNotDirectory, err)
 	case status.Code == statusUnsupported:
 		return fmt.Errorf("%w: %w", errUnsupported, err)

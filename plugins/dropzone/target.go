@@ -31,7 +31,7 @@ type target interface {
 	// Flush makes durable which names are in the directory: what happened
 	// before the call survives a power cut. Where a server can't, it is nil.
 	Flush(ctx context.Context, dir string) error
-	// Stat describes a file or directory. It does not follow a last link.
+	// Stat describes a file or directory, or what a link leads to.
 	Stat(ctx context.Context, path string) (fs.FileInfo, error)
 	// List returns the directory's entries in no order.
 	List(ctx context.Context, dir string) ([]fs.FileInfo, error)
@@ -45,4 +45,13 @@ type target interface {
 	// the target can't tell, and then does not ask whether the directory is
 	// there.
 	Identity(ctx context.Context, dir string) (string, error)
+}
+
+// findDir fails unless the place is a directory.
+func (p place) findDir(ctx context.Context, t target) error {
+	info, err := t.Stat(ctx, p.path)
+	if err == nil && !info.IsDir() {
+		err = errNotDirectory
+	}
+	return p.failure("find the directory", err)
 }
