@@ -36,7 +36,7 @@ func (i *instance) export(ctx context.Context, h *Host, start *connectorv1.Expor
 	defer cancel() // whatever went wrong, the connector learns that nobody listens
 	stream, err := i.client.Export(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &notSentError{err}
 	}
 	x := &exchange{inst: i, host: h, start: start, sink: sink, stream: stream}
 	if err := x.send(&connectorv1.ExportRequest{Message: &connectorv1.ExportRequest_Start{Start: start}}); err != nil {

@@ -106,21 +106,21 @@ func (h *Host) Start(ctx context.Context) error {
 	if err := h.scan(ctx, true); err != nil {
 		return err
 	}
-	h.settle(ctx)
+	settleCtx, cancel := context.WithTimeout(ctx, h.opts.Limits.Settle)
+	defer cancel()
+	h.settle(settleCtx)
 	h.background.Go(h.watch)
 	return nil
 }
 
-// settle waits until the first try of every unit is over.
+// settle waits until no start is under way.
 func (h *Host) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, h.opts.Limits.Settle)
-	defer cancel()
 	for _, u := range h.all() {
 		for {
 			u.mu.Lock()
-			settled, changed := u.settled, u.changed
+			starting, changed := u.starting, u.changed
 			u.mu.Unlock()
-			if settled {
+			if starting == 0 {
 				break
 			}
 			select {

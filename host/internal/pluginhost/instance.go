@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/orderport/orderport/host/internal/pluginhost/connlog"
@@ -118,7 +119,7 @@ func (h *Host) describe(ctx context.Context, inst *instance, sha256 string) (*id
 	if err == nil {
 		return newIdentity(answer, sha256)
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || status.Code(err) == codes.DeadlineExceeded {
 		return nil, fmt.Errorf("no answer to Describe within %s", h.opts.Limits.Describe)
 	}
 	if ended(inst.proc, deathNotice) {

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,12 @@ func (i *isolate) with(ctx context.Context, config []byte, call func(context.Con
 	if err != nil {
 		return err
 	}
-	return i.host.run(ctx, inst, config, call)
+	err = i.host.run(ctx, inst, config, call)
+	var lost *notSentError
+	if errors.As(err, &lost) {
+		return i.unavailable(lost)
+	}
+	return err
 }
 
 // ready returns a living process of the binary that is registered now, which

@@ -65,7 +65,7 @@ func (s *supervisor) look(req *request) {
 func (s *supervisor) try(img *image.Image) {
 	old := s.next
 	s.next, s.crashes = img, 0
-	if s.pending == 0 {
+	if s.starting == 0 {
 		s.discard(old)
 	} // else its result comes, and discards it
 	s.launch(img)
@@ -83,7 +83,7 @@ func (s *supervisor) keep(force bool) {
 		}
 		return
 	}
-	if s.pending > 0 || (!force && s.state != connector.Quarantined) {
+	if s.starting > 0 || (!force && s.state != connector.Quarantined) {
 		return
 	}
 	s.crashes = 0
@@ -96,7 +96,7 @@ func (s *supervisor) keep(force bool) {
 func (s *supervisor) reject(reason string) {
 	if old := s.next; old != nil {
 		s.next = nil
-		if s.pending == 0 {
+		if s.starting == 0 {
 			s.discard(old)
 		}
 	}
@@ -120,7 +120,7 @@ func (s *supervisor) revoke(reason string) {
 	if old != nil {
 		s.drain(old)
 	}
-	if s.pending == 0 {
+	if s.starting == 0 {
 		s.discard(was.img)
 	}
 }

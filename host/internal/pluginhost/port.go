@@ -74,12 +74,28 @@ func (p *port) with(ctx context.Context, config []byte, call func(context.Contex
 	if p.isolate != nil {
 		return p.isolate.with(ctx, config, call)
 	}
-	inst, err := p.acquire(ctx)
-	if err != nil {
-		return err
+	for tries := 1; ; tries++ {
+		inst, err := p.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		err = p.host.run(ctx, inst, config, call)
+		var lost *notSentError
+		if !errors.As(err, &lost) {
+			return err
+		}
+		if tries == maxTries {
+			return &connector.UnavailableError{Type: p.connectorType, Reason: lost.Error()}
+		}
 	}
-	return p.host.run(ctx, inst, config, call)
 }
+
+// maxTries is how often a call is made that met a process just when it died.
+const maxTries = 3
+
+// notSentError says that a process ended before the connector can have seen
+// anything of the call.
+type notSentError struct{ error }
 
 // run makes one call on an instance that it has entered, and leaves it. It
 // gives the call a deadline if it has none, makes the config's secrets known to
@@ -108,6 +124,7 @@ type callerError struct{ error }
 func (h *Host) explain(ctx context.Context, inst *instance, err error) error {
 	var own callerError
 	var contract *connector.ContractError
+	var unsent *notSentError
 	switch {
 	case errors.As(err, &own):
 		return own.error
@@ -115,9 +132,11 @@ func (h *Host) explain(ctx context.Context, inst *instance, err error) error {
 		return contract
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &unsent) && ended(inst.proc, deathNotice):
+		return unsent
 	}
 	typeName := inst.id.describe.GetConnectorType()
-	st := status.Convert(err)
+	st := statusOf(err)
 	switch st.Code() {
 	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Canceled:
 		if ended(inst.proc, graceFor(st.Code())) {
@@ -136,6 +155,14 @@ func (h *Host) explain(ctx context.Context, inst *instance, err error) error {
 	}
 	return &connector.ContractError{Type: typeName,
 		Reason: fmt.Sprintf("gRPC status %s: %s", st.Code(), clip(h.redact.String(st.Message())))}
+}
+
+func statusOf(err error) *status.Status {
+	var unsent *notSentError
+	if errors.As(err, &unsent) {
+		err = unsent.error
+	}
+	return status.Convert(err)
 }
 
 // graceFor is how long to wait for the news of a death behind a broken call.

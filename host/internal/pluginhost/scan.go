@@ -78,18 +78,16 @@ func (h *Host) readLock() (_ *lock.File, changed bool, err error) {
 		if known == nil && !h.opts.Dev {
 			return nil, false, err
 		}
-		if known == nil {
-			known = &lock.File{}
+		h.log.Error("lock file can't be used, the last good one stays in force", "error", err)
+		if fresh = known; known == nil {
+			fresh = &lock.File{}
 		}
-		h.log.Error("lock file can't be used, the last one stays in force", "error", err)
-		h.lockSeen = st
-		return known, false, nil
 	}
 	h.lockSeen = st
 	h.mu.Lock()
 	h.lock = fresh
 	h.mu.Unlock()
-	return fresh, true, nil
+	return fresh, fresh != known, nil
 }
 
 // wanted says whether a file is among those that Options.Only names.

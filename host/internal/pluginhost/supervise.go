@@ -19,7 +19,6 @@ type supervisor struct {
 	next    *image.Image // a copy that has not described itself yet, or nil
 	crashes int          // processes in a row that died without doing anything
 	results chan result
-	pending int // starts whose results are to come
 	retry   *time.Timer
 }
 
@@ -50,8 +49,8 @@ func (u *unit) supervise(ctx context.Context) {
 				return
 			}
 		case r := <-s.results:
-			s.pending--
 			s.started(r)
+			s.update(func() { s.starting-- })
 		case <-exited:
 			s.died()
 		case <-retry.C:
@@ -62,7 +61,7 @@ func (u *unit) supervise(ctx context.Context) {
 
 // launch starts an image without waiting for it.
 func (s *supervisor) launch(img *image.Image) {
-	s.pending++
+	s.update(func() { s.starting++ })
 	go func() {
 		inst, err := s.host.start(s.ctx, s.file, img)
 		s.results <- result{img, inst, err}
@@ -108,7 +107,7 @@ func (s *supervisor) register(r result) {
 	s.next, s.crashes = nil, 0
 	s.update(func() {
 		s.active, s.current = &binary{r.img, r.inst.id}, r.inst
-		s.state, s.reason, s.retryAt, s.settled = connector.Ready, "", time.Time{}, true
+		s.state, s.reason, s.retryAt = connector.Ready, "", time.Time{}
 		if old != nil {
 			s.draining = append(s.draining, old)
 		}
@@ -219,7 +218,7 @@ func (s *supervisor) backOff(reason string) {
 	pause += time.Duration(rand.Int64N(int64(pause)/4 + 1)) // jitter: hosts must not restart in step
 	s.retry.Reset(pause)
 	s.update(func() {
-		s.state, s.reason, s.settled = connector.Backoff, reason, true
+		s.state, s.reason = connector.Backoff, reason
 		s.retryAt = time.Now().Add(pause)
 	})
 }
@@ -229,7 +228,7 @@ func (s *supervisor) backOff(reason string) {
 func (s *supervisor) quarantine(reason string, parole bool) {
 	pause := s.host.opts.Limits.Parole
 	s.update(func() {
-		s.state, s.reason, s.settled, s.retryAt = connector.Quarantined, reason, true, time.Time{}
+		s.state, s.reason, s.retryAt = connector.Quarantined, reason, time.Time{}
 		if parole {
 			s.retryAt = time.Now().Add(pause)
 		}
@@ -244,7 +243,7 @@ func (s *supervisor) quarantine(reason string, parole bool) {
 // tryAgain starts what should be running. After a quarantine one more failure
 // ends in quarantine again.
 func (s *supervisor) tryAgain() {
-	if s.pending > 0 || s.current != nil {
+	if s.starting > 0 || s.current != nil {
 		return
 	}
 	switch {
@@ -275,7 +274,7 @@ func (s *supervisor) shutdown() {
 			s.host.log.Error("connector process can't be ended", "error", err)
 		}
 	}
-	for ; s.pending > 0; s.pending-- {
+	for range s.starting {
 		if r := <-s.results; r.inst != nil {
 			r.inst.proc.Stop(s.host.opts.Limits.Stop, "host stops it")
 		}

@@ -36,7 +36,7 @@ type unit struct {
 	restarts int
 	lastExit string
 	lastLog  []string
-	settled  bool // the first try is over
+	starting int // starts that are under way
 }
 
 // binary is a copy that has run and described itself.
@@ -80,7 +80,7 @@ func (u *unit) update(change func()) {
 func (u *unit) offer() (*instance, <-chan struct{}, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.current != nil && u.current.enter() {
+	if u.current != nil && !ended(u.current.proc, 0) && u.current.enter() {
 		return u.current, nil, nil
 	}
 	return nil, u.changed, u.unavailable()
@@ -89,7 +89,7 @@ func (u *unit) offer() (*instance, <-chan struct{}, error) {
 // unavailable needs mu.
 func (u *unit) unavailable() *connector.UnavailableError {
 	reason := u.reason
-	if reason == "" {
+	if reason == "" || u.state == connector.Ready { // just died
 		reason = string(u.state)
 	}
 	e := &connector.UnavailableError{Type: u.typeName(), Reason: reason}

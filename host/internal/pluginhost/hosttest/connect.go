@@ -54,19 +54,19 @@ func before(p Plan) {
 	case "panic":
 		panic("cannot find my library")
 	case "mute":
-		select {}
+		time.Sleep(time.Hour)
 	case "mute and stubborn":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-		select {}
+		time.Sleep(time.Hour)
 	case "tcp":
 		fmt.Println("1|1|tcp|127.0.0.1:1|grpc|")
-		select {}
+		time.Sleep(time.Hour)
 	case "foreign socket":
 		fmt.Println("1|1|unix|/run/foreign.sock|grpc|")
-		select {}
+		time.Sleep(time.Hour)
 	case "climbing socket":
 		fmt.Printf("1|1|unix|%s/../foreign.sock|grpc|\n", os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))
-		select {}
+		time.Sleep(time.Hour)
 	case "never serves":
 		neverServe()
 	case "fail once":
@@ -93,7 +93,7 @@ func neverServe() {
 		panic(err)
 	}
 	fmt.Printf("1|1|unix|%s|grpc|\n", path)
-	select {}
+	time.Sleep(time.Hour)
 }
 
 // report writes down what the process was given.

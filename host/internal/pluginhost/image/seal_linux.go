@@ -27,6 +27,9 @@ func seal(src io.ReadSeeker, name, dir string) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := mem.Chmod(0o500); err != nil {
+		return nil, fmt.Errorf("protect memory file: %w", err)
+	}
 	if _, err := unix.FcntlInt(mem.Fd(), unix.F_ADD_SEALS, allSeals); err != nil {
 		return nil, fmt.Errorf("seal memory file: %w", err)
 	}

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"syscall"
@@ -35,6 +36,9 @@ func NewLauncher() (*Launcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Descriptors that the host itself has inherited must not travel on. Go
+	// opens its own ones so that they end at an exec. An old kernel can't do it.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	l := &Launcher{requests: make(chan forkRequest), lifeline: line}
 	go l.run()
 	return l, nil
