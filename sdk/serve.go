@@ -28,7 +28,7 @@ const (
 	stopGrace   = 5 * time.Second        // on SIGTERM, for running calls
 	endGrace    = time.Second            // for calls whose context has ended
 	parentCheck = 500 * time.Millisecond // between looks at the parent
-	orphanGrace = 300 * time.Millisecond // to close the socket without a host
+	flushGrace  = 500 * time.Millisecond // to send the last results, or to close the socket
 )
 
 // Serve runs a connector until its host stops it, and ends the process. It is
@@ -47,7 +47,8 @@ func Serve(connector Connector) {
 			"with %q and run: orderport connector list\n", port.BinaryPrefix)
 		os.Exit(1)
 	}
-	p := &process{stderr: os.Stderr}
+	p := &process{stderr: os.Stderr, parent: os.Getppid(), ended: make(chan struct{})}
+	p.stopping, p.stop = context.WithCancel(context.Background())
 	slog.SetDefault(slog.New(NewLogHandler(p.stderr, logLevel())))
 	var err error
 	if p.server, err = newServer(connector); err != nil {
@@ -70,7 +71,13 @@ func logLevel() slog.Level {
 type process struct {
 	server *server
 	stderr *os.File // the real one: go-plugin replaces os.Stderr
+	parent int      // the host, as long as it lives
 	grpc   *grpc.Server
+	ended  chan struct{} // closed once the socket is
+
+	// stopping ends go-plugin's own streams, which otherwise never end.
+	stopping context.Context
+	stop     context.CancelFunc
 
 	capture sync.Once
 }
@@ -90,6 +97,7 @@ func (p *process) serve() {
 			Level: hclog.Warn, Output: p.stderr, JSONFormat: true,
 		}),
 	})
+	close(p.ended)
 	select {
 	case <-p.server.calls.drain():
 	case <-time.After(endGrace):
@@ -111,7 +119,14 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 			srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 		) error {
 			p.capture.Do(p.captureOutput)
-			return handler(srv, stream)
+			if _, ours := srv.(connectorv1.ConnectorServiceServer); ours {
+				return handler(srv, stream)
+			}
+			ctx, cancel := context.WithCancel(stream.Context())
+			defer cancel()
+			stop := context.AfterFunc(p.stopping, cancel)
+			defer stop()
+			return handler(srv, &stoppable{stream, ctx})
 		}),
 	)...)
 	go p.stopOnSIGTERM()
@@ -133,8 +148,20 @@ func (p *process) stopOnSIGTERM() {
 	case <-time.After(stopGrace):
 		slog.Warn("stopping although calls are running")
 	}
-	p.grpc.Stop()
+	p.stop()
+	flush := time.AfterFunc(flushGrace, p.grpc.Stop)
+	defer flush.Stop()
+	p.grpc.GracefulStop()
 }
+
+// stoppable is a stream with a context that this process can end.
+type stoppable struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s *stoppable) Context() context.Context { return s.ctx }
 
 // watchLifeline ends the process when the host's end of the lifeline closes.
 func (p *process) watchLifeline() {
@@ -159,9 +186,8 @@ func (p *process) watchLifeline() {
 // watchParent ends the process when it gets another parent, which is what
 // happens when the host dies and nobody else notices.
 func (p *process) watchParent() {
-	parent := os.Getppid()
 	for range time.Tick(parentCheck) {
-		if os.Getppid() != parent {
+		if os.Getppid() != p.parent {
 			p.endOrphaned("the host process has gone")
 		}
 	}
@@ -170,14 +196,10 @@ func (p *process) watchParent() {
 // endOrphaned cuts everything off: there is no one to answer to.
 func (p *process) endOrphaned(reason string) {
 	slog.Warn("ending: " + reason)
-	stopped := make(chan struct{})
-	go func() {
-		p.grpc.Stop() // also removes the socket's file
-		close(stopped)
-	}()
+	go p.grpc.Stop()
 	select {
-	case <-stopped:
-	case <-time.After(orphanGrace):
+	case <-p.ended:
+	case <-time.After(flushGrace):
 	}
 	os.Exit(0)
 }

@@ -134,6 +134,10 @@ func (s *server) Describe(context.Context, *connectorv1.DescribeRequest) (*conne
 func (s *server) TestConnection(
 	ctx context.Context, p *connectorv1.TestConnectionRequest,
 ) (*connectorv1.TestConnectionResponse, error) {
+	if err := s.calls.begin(); err != nil {
+		return nil, err
+	}
+	defer s.calls.end()
 	start := time.Now()
 	conn := s.configs.connection(p.GetConnection())
 	ctx = withLogAttrs(ctx, slog.String("connection_id", conn.ID))
@@ -193,7 +197,8 @@ func isBroken(err error) bool {
 	return errors.As(err, &e)
 }
 
-// calls runs the connector's code and knows how much of it is running.
+// calls runs the connector's code and knows how much of it is running: calls
+// of the host, and code that goes on after its call.
 type calls struct {
 	mu      sync.Mutex
 	running int           // guarded by mu
@@ -207,13 +212,13 @@ const patience = 800 * time.Millisecond
 // run calls f and returns its error. A panic in f, and an f that goes on after
 // ctx has ended, are a brokenError; the latter is left running.
 func (c *calls) run(ctx context.Context, method string, f func() error) error {
-	if !c.begin() {
-		return broken(codes.Unavailable, "the connector is stopping")
-	}
+	c.add()
 	done := make(chan error, 1)
 	go func() {
 		defer c.end()
-		done <- guard(ctx, method, f)
+		err := broken(codes.Internal, "the connector's %s ended without returning", method) // runtime.Goexit
+		defer func() { done <- err }()
+		err = guard(ctx, method, f)
 	}()
 	select {
 	case err := <-done:
@@ -231,9 +236,8 @@ func (c *calls) run(ctx context.Context, method string, f func() error) error {
 	}
 }
 
-// guard turns a panic, and a runtime.Goexit, into a brokenError. What was
-// panicked with may hold secrets, so only the log, which the host redacts,
-// gets it.
+// guard turns a panic into a brokenError. What was panicked with may hold
+// secrets, so only the log, which the host redacts, gets it.
 func guard(ctx context.Context, method string, f func() error) (err error) {
 	returned := false
 	defer func() {
@@ -249,14 +253,22 @@ func guard(ctx context.Context, method string, f func() error) (err error) {
 	return err
 }
 
-func (c *calls) begin() bool {
+// begin is called at the start of each call, and end after it.
+func (c *calls) begin() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return false
+		return status.Error(codes.Unavailable, "the connector is stopping")
 	}
 	c.running++
-	return true
+	return nil
+}
+
+// add counts in what belongs to a call that has begun.
+func (c *calls) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running++
 }
 
 func (c *calls) end() {

@@ -26,6 +26,10 @@ func (s *server) FetchAcks(
 	if s.acks == nil {
 		return s.noAcks()
 	}
+	if err := s.calls.begin(); err != nil {
+		return err
+	}
+	defer s.calls.end()
 	conn := s.configs.connection(p.GetConnection())
 	ctx := withLogAttrs(stream.Context(), slog.String("connection_id", conn.ID))
 	req := FetchAcksRequest{Connection: conn, Limit: int(p.GetLimit())}
@@ -96,6 +100,10 @@ func (s *server) SettleAcks(
 	if s.acks == nil {
 		return nil, s.noAcks()
 	}
+	if err := s.calls.begin(); err != nil {
+		return nil, err
+	}
+	defer s.calls.end()
 	conn := s.configs.connection(p.GetConnection())
 	ctx = withLogAttrs(ctx, slog.String("connection_id", conn.ID))
 	req, result := SettleAcksRequest{Connection: conn, Settlements: settlementsFromProto(p)}, SettleAcksResult{}

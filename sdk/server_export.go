@@ -22,6 +22,10 @@ type exportStream = grpc.BidiStreamingServer[connectorv1.ExportRequest, connecto
 
 // Export implements the Port.
 func (s *server) Export(stream exportStream) error {
+	if err := s.calls.begin(); err != nil {
+		return err
+	}
+	defer s.calls.end()
 	start, err := receiveStart(stream)
 	if err != nil {
 		return err

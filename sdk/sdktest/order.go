@@ -2,6 +2,7 @@ package sdktest
 
 import (
 	"fmt"
+	"strings"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 )
@@ -41,7 +42,7 @@ func OrderWithLines(n, descriptionLength int) *connectorv1.DraftOrder {
 	order := SampleOrder()
 	order.NullFields = []string{"notes"}
 	order.Lines = make([]*connectorv1.OrderLine, n)
-	description := fmt.Sprintf("%0*d", descriptionLength, 0)
+	description := strings.Repeat("x", descriptionLength)
 	for i := range order.Lines {
 		order.Lines[i] = &connectorv1.OrderLine{
 			LineNo: uint32(i + 1), InternalSku: fmt.Sprintf("INT-%d", i+1), //nolint:gosec // small
