@@ -55,6 +55,8 @@ CREATE TRIGGER trg_erp_connection_touch BEFORE UPDATE ON erp_connection
     EXECUTE FUNCTION erp_connection_touch();
 
 -- Immutable once accepted. The content is kept as bytes: its hash is over them.
+-- The key has the id first: a planner without statistics would else join by
+-- org_id alone.
 CREATE TABLE draft_order (
     org_id                uuid        NOT NULL CONSTRAINT fk_draft_order_org REFERENCES organization (id),
     id                    uuid        NOT NULL,
@@ -62,7 +64,7 @@ CREATE TABLE draft_order (
     content_sha256        bytea       NOT NULL,
     external_order_number text,
     created_at            timestamptz NOT NULL,
-    CONSTRAINT pk_draft_order PRIMARY KEY (org_id, id)
+    CONSTRAINT pk_draft_order PRIMARY KEY (id, org_id)
 );
 
 -- Half of each page is left free at first: the updates that claim an export

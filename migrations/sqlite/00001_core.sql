@@ -64,7 +64,7 @@ CREATE TABLE draft_order (
     content_sha256        BLOB    NOT NULL,
     external_order_number TEXT,
     created_at            INTEGER NOT NULL,
-    CONSTRAINT pk_draft_order PRIMARY KEY (org_id, id)
+    CONSTRAINT pk_draft_order PRIMARY KEY (id, org_id)
 ) STRICT;
 
 CREATE TABLE erp_export (

@@ -13,35 +13,33 @@ import (
 	"github.com/orderport/orderport/host/internal/store/rules"
 )
 
-// insertBatch inserts draft orders that are new, in the order of their ids so
+// insertDrafts inserts draft orders that are new, in the order of their ids so
 // that two hosts that accept the same orders wait for each other instead of
-// both waiting, and the exports of those that it inserted. A draft order
-// without an export in the answer is one whose idempotency key is taken.
-const insertBatch = `
-WITH input AS (
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[], $5::text[], $6::timestamptz[],
-		$7::uuid[], $8::uuid[], $9::text[], $10::timestamptz[], $11::text[])
-	AS i(org_id, draft_id, content, sha256, external_order_number, draft_created_at,
-		id, connection_id, format, created_at, key)
-), drafts AS (
-	INSERT INTO draft_order (org_id, id, content, content_sha256, external_order_number, created_at)
-	SELECT org_id, draft_id, content, sha256, external_order_number, draft_created_at FROM input ORDER BY org_id, draft_id
-	ON CONFLICT DO NOTHING
-	RETURNING org_id, id, external_order_number
-), exports AS (
+// both waiting.
+const insertDrafts = `
+INSERT INTO draft_order (org_id, id, content, content_sha256, external_order_number, created_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[], $5::text[], $6::timestamptz[])
+	AS i(org_id, id, content, sha256, external_order_number, created_at)
+ORDER BY org_id, id
+ON CONFLICT DO NOTHING
+RETURNING org_id, id`
+
+// insertExports inserts the exports of new draft orders, but for those whose
+// idempotency key is taken.
+const insertExports = `
+WITH inserted AS (
 	INSERT INTO erp_export (id, org_id, erp_connection_id, draft_order_id, export_format_version,
 		created_at, updated_at, next_attempt_at, idempotency_key)
-	SELECT i.id, i.org_id, i.connection_id, i.draft_id, i.format,
-		i.created_at, now(), LEAST(i.created_at, now()), i.key
-	FROM input i JOIN drafts d ON d.org_id = i.org_id AND d.id = i.draft_id
+	SELECT i.id, i.org_id, i.connection_id, i.draft_id, i.format, i.created_at, now(), LEAST(i.created_at, now()), i.key
+	FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[])
+		AS i(id, org_id, connection_id, draft_id, format, created_at, key)
 	ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-	RETURNING id, org_id, draft_order_id, erp_connection_id, created_at, updated_at, next_attempt_at
+	RETURNING id, org_id, erp_connection_id, created_at, updated_at, next_attempt_at
 )
-SELECT d.org_id, d.id, e.id, o.slug, c.connector_type, e.created_at, e.updated_at, e.next_attempt_at
-FROM drafts d
-LEFT JOIN exports e ON e.org_id = d.org_id AND e.draft_order_id = d.id
-LEFT JOIN organization o ON o.id = e.org_id
-LEFT JOIN erp_connection c ON c.id = e.erp_connection_id`
+SELECT e.id, o.slug, c.connector_type, e.created_at, e.updated_at, e.next_attempt_at
+FROM inserted e
+JOIN organization o ON o.id = e.org_id
+JOIN erp_connection c ON c.id = e.erp_connection_id`
 
 // Accept implements store.Exports.
 func (s *Store) Accept(ctx context.Context, batch []store.Acceptance) ([]store.Accepted, error) {
@@ -108,47 +106,81 @@ func acceptAll(ctx context.Context, tx pgx.Tx, batch []store.Acceptance) ([]stor
 }
 
 // insertRound inserts batch[i] for i in indexes. It returns the indexes of
-// those that were there already.
+// those whose order or idempotency key was there already.
 func insertRound(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, indexes []int, answers []store.Accepted) ([]int, error) {
-	rows, err := tx.Query(ctx, insertBatch, insertArguments(batch, indexes)...)
+	fresh, refused, err := insertNewDrafts(ctx, tx, batch, indexes)
+	if err != nil || len(fresh) == 0 {
+		return refused, err
+	}
+	rows, err := tx.Query(ctx, insertExports, exportArguments(batch, fresh)...)
 	if err != nil {
-		return nil, fmt.Errorf("insert: %w", err)
+		return nil, fmt.Errorf("insert exports: %w", err)
 	}
-	type order struct{ org, id uuid.UUID }
-	waiting := make(map[order]int, len(indexes))
-	for _, i := range indexes {
-		waiting[order{batch[i].Draft.OrgID, batch[i].Draft.ID}] = i
+	waiting := make(map[uuid.UUID]int, len(fresh))
+	for _, i := range fresh {
+		waiting[batch[i].Export.ID] = i
 	}
-	var orphans [2][]uuid.UUID
-	var o order
-	var exportID *uuid.UUID
-	var slug, connectorType *string
-	var created, updated, next *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&o.org, &o.id, &exportID, &slug, &connectorType, &created, &updated, &next}, func() error {
-		if exportID == nil {
-			orphans[0], orphans[1] = append(orphans[0], o.org), append(orphans[1], o.id)
-			return nil
-		}
-		i := waiting[o]
-		delete(waiting, o)
-		answers[i] = store.Accepted{Created: true, Export: newExport(&batch[i], *slug, *connectorType, *created, *updated, *next)}
+	var id uuid.UUID
+	var slug, connectorType string
+	var created, updated, next time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &slug, &connectorType, &created, &updated, &next}, func() error {
+		i := waiting[id]
+		delete(waiting, id)
+		answers[i] = store.Accepted{Created: true, Export: newExport(&batch[i], slug, connectorType, created, updated, next)}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("insert: %w", err)
+		return nil, fmt.Errorf("insert exports: %w", err)
 	}
-	if len(orphans[0]) > 0 {
-		_, err := tx.Exec(ctx, `DELETE FROM draft_order d USING unnest($1::uuid[], $2::uuid[]) AS x(org_id, id)
-			WHERE d.org_id = x.org_id AND d.id = x.id`, orphans[0], orphans[1])
-		if err != nil {
-			return nil, fmt.Errorf("undo orders whose key is taken: %w", err)
+	orphans := make([]int, 0, len(waiting))
+	for _, i := range waiting {
+		orphans = append(orphans, i)
+	}
+	return append(refused, orphans...), deleteDrafts(ctx, tx, batch, orphans)
+}
+
+// insertNewDrafts splits indexes into those whose draft order it inserted and
+// those whose draft order was there.
+func insertNewDrafts(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, indexes []int) (fresh, known []int, err error) {
+	rows, err := tx.Query(ctx, insertDrafts, draftArguments(batch, indexes)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("insert draft orders: %w", err)
+	}
+	type order struct{ org, id uuid.UUID }
+	inserted := make(map[order]bool, len(indexes))
+	var o order
+	_, err = pgx.ForEachRow(rows, []any{&o.org, &o.id}, func() error {
+		inserted[o] = true
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("insert draft orders: %w", err)
+	}
+	for _, i := range indexes {
+		if inserted[order{batch[i].Draft.OrgID, batch[i].Draft.ID}] {
+			fresh = append(fresh, i)
+		} else {
+			known = append(known, i)
 		}
 	}
-	refused := make([]int, 0, len(waiting))
-	for _, i := range waiting {
-		refused = append(refused, i)
+	return fresh, known, nil
+}
+
+// deleteDrafts takes draft orders back that have got no export.
+func deleteDrafts(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, indexes []int) error {
+	if len(indexes) == 0 {
+		return nil
 	}
-	return refused, nil
+	var orgs, ids [][16]byte
+	for _, i := range indexes {
+		orgs, ids = append(orgs, batch[i].Draft.OrgID), append(ids, batch[i].Draft.ID)
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM draft_order d USING unnest($1::uuid[], $2::uuid[]) AS x(org_id, id)
+		WHERE d.id = x.id AND d.org_id = x.org_id`, orgs, ids)
+	if err != nil {
+		return fmt.Errorf("take orders back whose key is in use: %w", err)
+	}
+	return nil
 }
 
 // newExport is an export as it has just been inserted.
@@ -163,20 +195,28 @@ func newExport(a *store.Acceptance, slug, connectorType string, created, updated
 	}
 }
 
-func insertArguments(batch []store.Acceptance, indexes []int) []any {
+func draftArguments(batch []store.Acceptance, indexes []int) []any {
 	n := len(indexes)
-	orgs, drafts := make([][16]byte, n), make([][16]byte, n)
-	ids, connections := make([][16]byte, n), make([][16]byte, n)
-	contents, hashes := make([][]byte, n), make([][]byte, n)
-	numbers, keys, formats := make([]*string, n), make([]*string, n), make([]string, n)
-	draftTimes, times := make([]time.Time, n), make([]time.Time, n)
+	orgs, ids, contents, hashes := make([][16]byte, n), make([][16]byte, n), make([][]byte, n), make([][]byte, n)
+	numbers, times := make([]*string, n), make([]time.Time, n)
 	for at, i := range indexes {
-		d, e := &batch[i].Draft, &batch[i].Export
-		orgs[at], drafts[at], ids[at], connections[at] = d.OrgID, d.ID, e.ID, e.ConnectionID
-		contents[at], hashes[at], numbers[at], draftTimes[at] = d.Content, d.SHA256[:], d.ExternalOrderNumber, d.CreatedAt
-		formats[at], keys[at], times[at] = e.FormatVersion, orNull(e.IdempotencyKey), e.CreatedAt
+		d := &batch[i].Draft
+		orgs[at], ids[at], contents[at], hashes[at] = d.OrgID, d.ID, d.Content, d.SHA256[:]
+		numbers[at], times[at] = d.ExternalOrderNumber, d.CreatedAt
 	}
-	return []any{orgs, drafts, contents, hashes, numbers, draftTimes, ids, connections, formats, times, keys}
+	return []any{orgs, ids, contents, hashes, numbers, times}
+}
+
+func exportArguments(batch []store.Acceptance, indexes []int) []any {
+	n := len(indexes)
+	ids, orgs, connections, drafts := make([][16]byte, n), make([][16]byte, n), make([][16]byte, n), make([][16]byte, n)
+	formats, times, keys := make([]string, n), make([]time.Time, n), make([]*string, n)
+	for at, i := range indexes {
+		e := &batch[i].Export
+		ids[at], orgs[at], connections[at], drafts[at] = e.ID, e.OrgID, e.ConnectionID, e.DraftOrderID
+		formats[at], times[at], keys[at] = e.FormatVersion, e.CreatedAt, orNull(e.IdempotencyKey)
+	}
+	return []any{ids, orgs, connections, drafts, formats, times, keys}
 }
 
 // latestOf finds, for each order asked for, what Answer must know.

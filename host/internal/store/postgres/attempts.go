@@ -81,13 +81,7 @@ func saveArguments(saves []store.Save) []any {
 // finishBatch ends attempts. Where an ack was quicker, the export keeps what
 // the ack made of it, and only what the ack could not know is added.
 const finishBatch = `
-WITH f AS MATERIALIZED (
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
-		$8::integer[], $9::integer[], $10::boolean[], $11::text[], $12::bigint[], $13::bytea[], $14::text[], $15::text[],
-		$16::text[], $17::jsonb[])
-	WITH ORDINALITY AS f(id, host_id, attempt, outcome, status, error, delay, failures, crashes, recovered,
-		storage_key, payload_size, payload_sha256, dropzone_path, external_ref, erp_order_id, metadata, at)
-), done AS (
+WITH done AS (
 	UPDATE erp_export e SET
 		status = CASE WHEN e.status = 'PENDING' THEN f.status ELSE e.status END,
 		error_json = CASE
@@ -111,13 +105,17 @@ WITH f AS MATERIALIZED (
 		external_ref = COALESCE(f.external_ref, e.external_ref),
 		metadata = COALESCE(f.metadata, e.metadata),
 		lease_host_id = NULL, lease_expires_at = NULL, updated_at = now()
-	FROM f
+	FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
+		$8::integer[], $9::integer[], $10::boolean[], $11::text[], $12::bigint[], $13::bytea[], $14::text[], $15::text[],
+		$16::text[], $17::jsonb[])
+	WITH ORDINALITY AS f(id, host_id, attempt, outcome, status, error, delay, failures, crashes, recovered,
+		storage_key, payload_size, payload_sha256, dropzone_path, external_ref, erp_order_id, metadata, at)
 	WHERE e.id = f.id AND e.lease_host_id = f.host_id AND e.attempt_count = f.attempt
-	RETURNING f.at
+	RETURNING f.at, f.id, f.attempt, f.outcome, f.error, f.recovered
 ), ended AS (
-	UPDATE export_attempt a SET finished_at = now(), outcome = f.outcome, error_json = f.error, recovered = f.recovered
-	FROM f JOIN done ON done.at = f.at
-	WHERE a.export_id = f.id AND a.number = f.attempt
+	UPDATE export_attempt a SET finished_at = now(), outcome = done.outcome, error_json = done.error, recovered = done.recovered
+	FROM done
+	WHERE a.export_id = done.id AND a.number = done.attempt
 )
 SELECT at FROM done`
 

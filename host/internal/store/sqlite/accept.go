@@ -66,7 +66,7 @@ type acceptor struct {
 func (a *acceptor) prepare(ctx context.Context) (err error) {
 	a.insertDraft, err = a.tx.PrepareContext(ctx, `
 		INSERT INTO draft_order (org_id, id, content, content_sha256, external_order_number, created_at)
-		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (org_id, id) DO NOTHING`)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
 	if err != nil {
 		return err
 	}
