@@ -183,6 +183,7 @@ func (e *Engine) Nudge(connectionID uuid.UUID) { e.look(connectionID, lookOpts{}
 // Wake is Nudge for jobs of the queue: it says whether this host can serve the
 // connection, and reads the connection's row again.
 func (e *Engine) Wake(ctx context.Context, connectionID uuid.UUID) (served bool, err error) {
+	asked := time.Now()
 	conn, err := e.o.Store.ConnectionByID(ctx, connectionID)
 	if isNotFound(err) {
 		return true, nil // nothing to serve, here or elsewhere
@@ -193,7 +194,7 @@ func (e *Engine) Wake(ctx context.Context, connectionID uuid.UUID) (served bool,
 	if _, err := e.o.Registry.Get(conn.ConnectorType); err != nil {
 		return false, nil
 	}
-	e.look(connectionID, lookOpts{row: &conn})
+	e.look(connectionID, lookOpts{row: &readRow{conn: conn, asked: asked}})
 	return true, nil
 }
 

@@ -39,7 +39,9 @@ type lane struct {
 
 	mu          sync.Mutex
 	target      *target   // guarded by mu: nil until it was read
-	row         *lookRow  // guarded by mu: a newer row to adopt
+	row         *readRow  // guarded by mu: a newer row to adopt
+	storing     int       // guarded by mu: changes of health on their way to the database
+	stored      time.Time // guarded by mu: when the last one got there
 	wanted      bool      // guarded by mu: there may be something due
 	suspects    bool      // guarded by mu: there may be suspects due
 	suspectBusy bool      // guarded by mu: the suspects' goroutine lives
@@ -49,12 +51,17 @@ type lane struct {
 	heldUntil   time.Time // guarded by mu: claim nothing before
 }
 
-type lookRow struct{ conn domain.Connection }
+// readRow is a connection's row and when it was asked for: what it says of the
+// circuit may be older than what the lane knows.
+type readRow struct {
+	conn  domain.Connection
+	asked time.Time
+}
 
 // lookOpts say why a connection is looked at.
 type lookOpts struct {
-	row      *domain.Connection // what was just read, if it was
-	suspects bool               // look for suspects, too
+	row      *readRow // what was just read, if it was
+	suspects bool     // look for suspects, too
 }
 
 // look wakes the connection's lane, or begins one.
@@ -76,7 +83,7 @@ func (e *Engine) look(id uuid.UUID, o lookOpts) {
 	l.wanted = true
 	l.suspects = l.suspects || o.suspects
 	if o.row != nil {
-		l.row = &lookRow{conn: *o.row}
+		l.row = o.row
 	}
 	l.poke()
 }
@@ -203,6 +210,7 @@ func (l *lane) refresh() (t *target, ok bool) {
 		}
 		ctx, cancel := context.WithTimeout(l.e.working, callTimeout)
 		defer cancel()
+		asked := time.Now()
 		conn, err := l.e.o.Store.ConnectionByID(ctx, l.id)
 		if isNotFound(err) {
 			return nil, true
@@ -211,14 +219,15 @@ func (l *lane) refresh() (t *target, ok bool) {
 			l.e.log.Warn("connection could not be read; tried again", "connection", l.id, "error", err)
 			return nil, false
 		}
-		row = &lookRow{conn: conn}
+		row = &readRow{conn: conn, asked: asked}
 	}
-	return l.adopt(row.conn, old), true
+	return l.adopt(row, old), true
 }
 
 // adopt makes a row the lane's target. A config that does not open takes the
 // connection down, with the reason.
-func (l *lane) adopt(conn domain.Connection, old *target) *target {
+func (l *lane) adopt(row *readRow, old *target) *target {
+	conn := row.conn
 	if conn.Status != domain.Active {
 		return nil
 	}
@@ -234,6 +243,11 @@ func (l *lane) adopt(conn domain.Connection, old *target) *target {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// The lane may have moved the circuit while the row was being read.
+	sameConfig := l.target != nil && l.target.conn.UpdatedAt.Equal(conn.UpdatedAt)
+	if sameConfig && (l.storing > 0 || row.asked.Before(l.stored)) {
+		t = t.with(l.target.conn.Health)
+	}
 	l.target = t
 	return t
 }
@@ -338,9 +352,14 @@ func (l *lane) ended(r *run, d decision) {
 // learn keeps the circuit and wakes the lane for what is due again at once.
 func (l *lane) learn(r *run, d decision) {
 	health, moved := l.judge(r, d)
-	if moved {
-		l.e.storeHealth(r.target.conn, health)
+	if !moved {
+		return
 	}
+	l.e.storeHealth(r.target.conn, health)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.storing--
+	l.stored = time.Now()
 }
 
 // judge updates what the lane knows and returns the connection's health, if it
@@ -379,6 +398,7 @@ func (l *lane) judge(r *run, d decision) (domain.Health, bool) {
 	}
 	if moved {
 		l.target = current.with(health)
+		l.storing++
 	}
 	return health, moved
 }

@@ -38,6 +38,7 @@ func (e *Engine) sweepOnce() error {
 	}
 	ctx, cancel := context.WithTimeout(e.working, callTimeout)
 	defer cancel()
+	asked := time.Now()
 	due, err := e.o.Store.DueConnections(ctx, types)
 	if err != nil {
 		return fmt.Errorf("look for due connections: %w", err)
@@ -46,7 +47,7 @@ func (e *Engine) sweepOnce() error {
 	for _, conn := range due {
 		switch {
 		case conn.Health.State != domain.Down:
-			e.look(conn.ID, lookOpts{row: &conn, suspects: true})
+			e.look(conn.ID, lookOpts{row: &readRow{conn: conn, asked: asked}, suspects: true})
 		case circuit.Due(conn.Health, now):
 			e.startProbe(conn.ID)
 		}
@@ -108,7 +109,7 @@ func (e *Engine) probe(id uuid.UUID) error {
 	}
 	e.o.Observer.CircuitMoved(conn.ConnectorType, domain.Healthy, "")
 	e.log.Info("connection works again", "connection", id)
-	e.look(id, lookOpts{row: &conn, suspects: true})
+	e.look(id, lookOpts{row: &readRow{conn: conn, asked: time.Now()}, suspects: true})
 	return nil
 }
 

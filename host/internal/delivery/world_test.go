@@ -18,6 +18,7 @@ import (
 	"github.com/orderport/orderport/host/internal/payload"
 	"github.com/orderport/orderport/host/internal/store"
 	"github.com/orderport/orderport/host/internal/store/postgres"
+	"github.com/orderport/orderport/host/internal/store/sqlite"
 	"github.com/orderport/orderport/host/internal/store/storetest"
 )
 
@@ -26,6 +27,28 @@ type world struct {
 	t     testing.TB
 	store store.Store
 	org   domain.Organization
+}
+
+// onBoth runs a test on PostgreSQL and on SQLite.
+func onBoth(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		w, _ := onPostgres(t)
+		test(t, w)
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, onSQLite(t))
+	})
+}
+
+func onSQLite(t testing.TB) *world {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), storetest.SQLitePath(t), sqlite.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return newWorld(t, s)
 }
 
 // onPostgres returns a world and a function that opens its database again, as

@@ -1,0 +1,331 @@
+package delivery_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/port"
+
+	"github.com/orderport/orderport/host/internal/connector"
+	"github.com/orderport/orderport/host/internal/delivery"
+	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
+)
+
+// gate holds the first attempt of an export at one point until it is opened.
+type gate struct {
+	reached, open chan struct{}
+	once          atomic.Bool
+}
+
+func newGate() *gate { return &gate{reached: make(chan struct{}), open: make(chan struct{})} }
+
+// pass waits, the first time, whatever the attempt's context says: a paused
+// process does not notice that its time is over.
+func (g *gate) pass() {
+	if g.once.CompareAndSwap(false, true) {
+		close(g.reached)
+		<-g.open
+	}
+}
+
+// pausing makes p pause its first attempt before one of its steps.
+func pausing(p *erp, at string) *gate {
+	g := newGate()
+	p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+		ctx = context.WithoutCancel(ctx)
+		id := start.GetExportId()
+		if start.GetResume().GetCheckpoint() == nil {
+			if at == "checkpoint" {
+				g.pass()
+			}
+			if refused := p.stage(ctx, id, sink); refused != nil {
+				return &connectorv1.ExportResult{Error: refused}, nil
+			}
+		}
+		if at == "publish" {
+			g.pass()
+		}
+		result := p.publish(id)
+		if at == "result" {
+			g.pass()
+		}
+		return result, nil
+	}
+	return g
+}
+
+// cutOff is options for a host whose line to the database can be cut.
+func (w *world) cutOff(ports registry, s store.Store) (delivery.Options, *line) {
+	l := &line{Store: s}
+	o := w.options(ports)
+	o.Store, o.HostName, o.HostID = l, "cut off", uuid.New()
+	return o, l
+}
+
+func TestAHostThatIsPausedIsReplacedAndCanDoNoHarmWhenItWakes(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"checkpoint", "publish", "result"} {
+		t.Run("paused before its "+at, func(t *testing.T) {
+			t.Parallel()
+			w, open := onPostgres(t)
+			p := newERP()
+			g := pausing(p, at)
+			exports := w.accept(w.connection(), 1)
+			o, l := w.cutOff(registry{erpType: p}, open())
+			w.run(o)
+			<-g.reached
+			l.cut.Store(true)
+			began := time.Now()
+			w.run(w.options(registry{erpType: p}))
+			got := w.await(domain.Sent, exports...)[0]
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it was taken over after %v", took)
+			}
+			l.cut.Store(false)
+			close(g.open)
+			eventually(t, "the late attempt has ended", func() bool {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return p.now == 0
+			})
+			p.overlaps = 0 // meant to be here: the first attempt was under way all the time
+			p.verify(t, 1, got.ID)
+			if after := w.get(got); after.Status != domain.Sent || w.outcomes(got) != "LOST DELIVERED" {
+				t.Errorf("afterwards it is %s, attempts %s", after.Status, w.outcomes(got))
+			}
+		})
+	}
+}
+
+func TestAfterARestartTheExportsOfThePredecessorGoOnAtOnce(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		g := pausing(p, "publish")
+		defer close(g.open)
+		exports := w.accept(w.connection(), 1)
+		o, l := w.cutOff(registry{erpType: p}, w.store)
+		w.run(o)
+		<-g.reached
+		l.cut.Store(true)
+		defer l.cut.Store(false)
+		restarted := w.options(registry{erpType: p})
+		restarted.Predecessor = o.HostID
+		restarted.Knobs.DeadAfter = time.Hour
+		w.run(restarted)
+		w.await(domain.Sent, exports...)
+	})
+}
+
+func TestAConnectorThatCannotFenceIsNotRunAgainBeforeTheLeaseIsOver(t *testing.T) {
+	t.Parallel()
+	w, open := onPostgres(t)
+	p := newERP(connectorv1.Capability_CAPABILITY_RESUME)
+	g := pausing(p, "publish")
+	defer close(g.open)
+	exports := w.accept(w.connection(), 1)
+	o, l := w.cutOff(registry{erpType: p}, open())
+	o.Knobs.AttemptTimeout, o.Knobs.LeaseGrace = 4*time.Second, 2*time.Second
+	began := time.Now()
+	w.run(o)
+	<-g.reached
+	l.cut.Store(true)
+	defer l.cut.Store(false)
+	w.run(w.options(registry{erpType: p}))
+	w.await(domain.Sent, exports...)
+	if took := time.Since(began); took < 5500*time.Millisecond {
+		t.Errorf("it ran again after %v, before the lease of 6 s was over", took)
+	}
+}
+
+func TestAConnectorThatCannotResumeIsNotRunAgainAfterItsHostDied(t *testing.T) {
+	t.Parallel()
+	w, open := onPostgres(t)
+	p := newERP(connectorv1.Capability_CAPABILITY_FENCED)
+	g := pausing(p, "publish")
+	defer close(g.open)
+	exports := w.accept(w.connection(), 1)
+	o, l := w.cutOff(registry{erpType: p}, open())
+	w.run(o)
+	<-g.reached
+	l.cut.Store(true)
+	defer l.cut.Store(false)
+	w.run(w.options(registry{erpType: p}))
+	got := w.await(domain.Failed, exports...)[0]
+	if got.Error.Code != port.OutcomeUnknown || p.attemptsOf(got.ID) != 1 {
+		t.Errorf("error %+v after %d attempts", got.Error, p.attemptsOf(got.ID))
+	}
+}
+
+func TestTwoHostsNeverRunOneExportAtOnce(t *testing.T) {
+	t.Parallel()
+	w, open := onPostgres(t)
+	p := newERP()
+	var exports []domain.Export
+	for range 3 {
+		exports = append(exports, w.accept(w.connection(), 100)...)
+	}
+	for range 2 {
+		o := w.options(registry{erpType: p})
+		o.Store = open()
+		w.run(o)
+	}
+	for _, got := range w.await(domain.Sent, exports...) {
+		if got.AttemptCount != 1 {
+			t.Errorf("an export took %d attempts", got.AttemptCount)
+		}
+	}
+	p.verify(t, 1, ids(exports)...)
+}
+
+func TestAHostThatWasDeclaredDeadGoesOnUnderANewID(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		conn := w.connection()
+		e := w.run(w.options(registry{erpType: p}))
+		old := e.HostID()
+		must(t, w.store.StopHost(t.Context(), old))
+		eventually(t, "it has a new id", func() bool { return e.HostID() != old })
+		exports := w.accept(conn, 10)
+		e.Nudge(conn.ID)
+		w.await(domain.Sent, exports...)
+	})
+}
+
+func TestWhatTheDatabaseLosesIsMadeGood(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		flaw func(f *flaw)
+	}{
+		{"a claim fails", func(f *flaw) { f.claims.Store(2) }},
+		{"checkpoints fail", func(f *flaw) { f.saves.Store(6) }},
+		{"results fail", func(f *flaw) { f.finishes.Store(6) }},
+	} {
+		for _, applied := range []bool{false, true} {
+			name := tc.name + ", not applied"
+			if applied {
+				name = tc.name + ", but applied"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				onBoth(t, func(t *testing.T, w *world) {
+					p := newERP()
+					f := &flaw{Store: w.store, applied: applied}
+					tc.flaw(f)
+					exports := w.accept(w.connection(), 20)
+					o := w.options(registry{erpType: p})
+					o.Store = f
+					w.run(o)
+					for _, got := range w.await(domain.Sent, exports...) {
+						if got.FailureCount != 0 {
+							t.Errorf("it counted as %d failures", got.FailureCount)
+						}
+					}
+					p.verify(t, 1, ids(exports)...)
+				})
+			})
+		}
+	}
+}
+
+func TestADatabaseThatIsAwayForSecondsLosesNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		exports := w.accept(w.connection(), 300)
+		o, l := w.cutOff(registry{erpType: p}, w.store)
+		w.run(o)
+		for range 3 {
+			time.Sleep(100 * time.Millisecond)
+			l.cut.Store(true)
+			time.Sleep(700 * time.Millisecond)
+			l.cut.Store(false)
+		}
+		for _, got := range w.await(domain.Sent, exports...) {
+			if got.FailureCount != 0 {
+				t.Errorf("it counted as %d failures", got.FailureCount)
+			}
+		}
+		p.verify(t, 1, ids(exports)...)
+	})
+}
+
+func TestStopLetsAttemptsEnd(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		g := pausing(p, "publish")
+		exports := w.accept(w.connection(), 1)
+		e := w.run(w.options(registry{erpType: p}))
+		<-g.reached
+		time.AfterFunc(200*time.Millisecond, func() { close(g.open) })
+		stop(t, e)
+		if got := w.get(exports[0]); got.Status != domain.Sent {
+			t.Errorf("after the stop it is %s", got.Status)
+		}
+	})
+}
+
+func TestStopCutsShortWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		saved bool // a checkpoint
+		want  string
+	}{
+		{"nothing was made: deferred", false, "DEFERRED"},
+		{"something may have been made: lost", true, "LOST"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(t *testing.T, w *world) {
+				p := newERP()
+				p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+					if tc.saved {
+						if refused := p.stage(ctx, start.GetExportId(), sink); refused != nil {
+							return &connectorv1.ExportResult{Error: refused}, nil
+						}
+					}
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				exports := w.accept(w.connection(), 1)
+				o := w.options(registry{erpType: p})
+				o.Knobs.DrainGrace = 50 * time.Millisecond
+				e := w.run(o)
+				eventually(t, "it runs", func() bool { return p.attemptsOf(exports[0].ID) == 1 })
+				time.Sleep(100 * time.Millisecond) // until it hangs
+				stop(t, e)
+				got := w.get(exports[0])
+				if got.Status != domain.Pending || got.FailureCount != 0 || got.Lease != nil || w.outcomes(got) != tc.want {
+					t.Errorf("it is %s with %d failures, lease %v, attempts %s", got.Status, got.FailureCount, got.Lease, w.outcomes(got))
+				}
+				p.set(func() { p.deliver = nil })
+				w.run(w.options(registry{erpType: p}))
+				w.await(domain.Sent, exports...)
+				p.verify(t, 1, got.ID)
+			})
+		})
+	}
+}
+
+func TestAStoppedHostIsMarkedStopped(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		e := w.run(w.options(registry{erpType: newERP()}))
+		stop(t, e)
+		hosts, err := w.store.ListHosts(t.Context())
+		must(t, err)
+		if len(hosts) != 1 || hosts[0].StoppedAt == nil {
+			t.Errorf("hosts %+v", hosts)
+		}
+	})
+}
