@@ -18,6 +18,10 @@ build: ## build all binaries into bin/
 test: build ## run all tests; installs, starts and stops the servers they need
 	@scripts/test
 
+.PHONY: demo
+demo: build ## show the main job in a temporary directory
+	@bin/orderport demo
+
 .PHONY: check
 check: lint proto-check alone test ## what CI runs: lint, generated code, each module alone, cross builds, tests
 
@@ -45,6 +49,11 @@ alone: ## build and vet each module by itself, and for other platforms
 .PHONY: bench
 bench: build ## measure against the floor (BENCH_ORDERS, BENCH_ROUNDS, BENCH_ONLY)
 	@scripts/bench
+
+.PHONY: torture
+TORTURE ?= -db postgres -for 60s
+torture: build ## kill, cut and fill at random, then reconcile (TORTURE="-db sqlite -kills 200")
+	@scripts/with-services go run -buildvcs=false ./scripts/lab/torture $(TORTURE)
 
 .PHONY: clean
 clean: ## remove what was built

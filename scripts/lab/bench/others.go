@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -239,7 +240,7 @@ func (b *bench) memory(ctx context.Context) ([]line, error) {
 	name := fmt.Sprintf("host memory, %d orders waiting", b.waiting)
 	return []line{
 		{What: name + ": while they are handed in", Unit: "MiB", Values: []float64{while}, Bar: &bar{AtMost: 128}},
-		{What: name + ": then", Unit: "MiB", Values: waiting, Bar: &bar{AtMost: 128}},
+		{What: name + ": highest in the minute after", Unit: "MiB", Values: []float64{slices.Max(waiting)}, Bar: &bar{AtMost: 128}},
 		{What: name + ": growth in 30 s", Unit: "MiB", Values: []float64{median(waiting[half:]) - median(waiting[:half])}, Bar: &bar{AtMost: 4}},
 	}, nil
 }
