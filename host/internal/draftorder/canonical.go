@@ -144,6 +144,7 @@ func (w *writer) null(key string) {
 
 func (w *writer) optional(key string, o Optional) {
 	switch o.Presence {
+	case Absent:
 	case Given:
 		w.text(key, o.Text)
 	case Null:
@@ -168,6 +169,7 @@ func (w *writer) line(l *Line) {
 
 func (w *writer) address(key string, a *Address) {
 	switch a.Presence {
+	case Absent:
 	case Null:
 		w.null(key)
 	case Given:
@@ -185,6 +187,7 @@ func (w *writer) address(key string, a *Address) {
 
 func (w *writer) sourceDocument(key string, doc *SourceDocument) {
 	switch doc.Presence {
+	case Absent:
 	case Null:
 		w.null(key)
 	case Given:

@@ -1,7 +1,6 @@
 package draftorder
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/orderport/orderport/host/internal/fault"
@@ -43,12 +42,7 @@ func read(data []byte) (*value, error) {
 	}
 	root, err := scan(string(data))
 	if err != nil {
-		e := fault.New(fault.Malformed, "malformed_order", "draft order is not valid JSON: %s", err)
-		var syntax *syntaxError
-		if errors.As(err, &syntax) {
-			e.WithField("", "%s", syntax)
-		}
-		return nil, e
+		return nil, fault.New(fault.Malformed, "malformed_order", "draft order is not valid JSON: %s", err)
 	}
 	return root, nil
 }

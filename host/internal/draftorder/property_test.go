@@ -74,6 +74,7 @@ var orders = rapid.Custom(func(t *rapid.T) *draftorder.Order {
 func inputOf(t *rapid.T, o *draftorder.Order) []byte {
 	put := func(to object, key string, v draftorder.Optional) {
 		switch v.Presence {
+		case draftorder.Absent:
 		case draftorder.Null:
 			to[key] = nil
 		case draftorder.Given:
@@ -88,6 +89,7 @@ func inputOf(t *rapid.T, o *draftorder.Order) []byte {
 	}
 	putAddress := func(to object, key string, a draftorder.Address) {
 		switch a.Presence {
+		case draftorder.Absent:
 		case draftorder.Null:
 			to[key] = nil
 		case draftorder.Given:
@@ -117,6 +119,7 @@ func inputOf(t *rapid.T, o *draftorder.Order) []byte {
 	put(document, "file_name", o.SourceDocument.FileName)
 	put(document, "sha256", o.SourceDocument.SHA256)
 	switch o.SourceDocument.Presence {
+	case draftorder.Absent:
 	case draftorder.Null:
 		out["source_document"] = nil
 	case draftorder.Given:

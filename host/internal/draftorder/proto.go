@@ -39,13 +39,13 @@ type nulls struct{ paths []string }
 
 // text points into the order, which never changes.
 func (n *nulls) text(path string, o *Optional) *string {
-	switch o.Presence {
-	case Given:
-		return &o.Text
-	case Null:
+	if o.Presence == Null {
 		n.paths = append(n.paths, path)
 	}
-	return nil
+	if o.Presence != Given {
+		return nil
+	}
+	return &o.Text
 }
 
 func (n *nulls) address(path string, a *Address) *connectorv1.Address {

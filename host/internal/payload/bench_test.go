@@ -7,6 +7,9 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/orderport/orderport/host/internal/payload"
 )
@@ -66,6 +69,7 @@ func concurrently(b *testing.B, do func(n int64) error) {
 	b.Helper()
 	var next atomic.Int64
 	b.SetParallelism(max(1, benchWriters/runtime.GOMAXPROCS(0)))
+	before := cpuTime(b)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -76,4 +80,15 @@ func concurrently(b *testing.B, do func(n int64) error) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "files/s")
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+// cpuTime is what this process has used, the kernel's work for it included.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(unix.TimevalToNsec(usage.Utime) + unix.TimevalToNsec(usage.Stime))
 }

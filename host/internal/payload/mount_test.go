@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,7 +127,7 @@ func putUntilPowerFails(t *testing.T, d *payload.Dir, disk string, round int) []
 	t.Helper()
 	var mu sync.Mutex
 	var returned []string
-	var count atomic.Int64
+	enough := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range 16 {
 		wg.Go(func() {
@@ -138,14 +137,17 @@ func putUntilPowerFails(t *testing.T, d *payload.Dir, disk string, round int) []
 					return
 				}
 				mu.Lock()
-				returned = append(returned, key)
+				if returned = append(returned, key); len(returned) == 200 {
+					close(enough)
+				}
 				mu.Unlock()
-				count.Add(1)
 			}
 		})
 	}
-	for count.Load() < 200 {
-		time.Sleep(time.Millisecond) // there is no signal: Puts go on meanwhile
+	select { // Puts go on meanwhile
+	case <-enough:
+	case <-time.After(time.Minute):
+		t.Fatal("200 Puts take more than a minute")
 	}
 	dir, err := os.Open(disk)
 	if err != nil {
