@@ -97,6 +97,9 @@ CREATE TABLE erp_export (
     -- creation here, so that the oldest is first.
     next_attempt_at       timestamptz,
     checkpoint            bytea,
+    -- The reference while its attempt runs; then it moves to external_ref,
+    -- which is indexed.
+    running_ref           text,
     lease_host_id         uuid,
     lease_expires_at      timestamptz,
     sent_at               timestamptz,
@@ -126,8 +129,10 @@ CREATE INDEX idx_erp_export_due ON erp_export (erp_connection_id, crash_count, n
 CREATE INDEX idx_erp_export_list ON erp_export (erp_connection_id, status, created_at, id);
 CREATE INDEX idx_erp_export_ref ON erp_export (erp_connection_id, external_ref) WHERE external_ref IS NOT NULL;
 
+-- Attempts are only ever inserted from the export row that the same statement
+-- updates, and exports are never deleted: a foreign key would only cost.
 CREATE TABLE export_attempt (
-    export_id   uuid        NOT NULL CONSTRAINT fk_export_attempt_export REFERENCES erp_export (id),
+    export_id   uuid        NOT NULL,
     number      integer     NOT NULL,
     host_id     uuid        NOT NULL,
     host_name   text        NOT NULL,

@@ -12,11 +12,18 @@ import (
 )
 
 // ackTargets locks what acks may be about, in the order of ids, so that hosts
-// that apply the same acks do so one after the other.
+// that apply the same acks do so one after the other. References of attempts
+// that are under way are not indexed, but those attempts are few.
 const ackTargets = `
-SELECT id, org_id, draft_order_id, external_ref, status, COALESCE(erp_order_id, ''), COALESCE(error_json ->> 'code', ''), created_at
+SELECT id, org_id, draft_order_id, CASE WHEN external_ref = ANY ($2) THEN external_ref ELSE running_ref END, status, COALESCE(erp_order_id, ''),
+	COALESCE(error_json ->> 'code', ''), created_at
 FROM erp_export
-WHERE erp_connection_id = $1 AND external_ref = ANY ($2)
+WHERE id = ANY (ARRAY (
+	SELECT id FROM erp_export WHERE erp_connection_id = $1 AND external_ref = ANY ($2)
+	UNION ALL
+	SELECT e.id FROM export_attempt a JOIN erp_export e ON e.id = a.export_id
+	WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = $1 AND e.running_ref = ANY ($2)
+))
 ORDER BY id
 FOR NO KEY UPDATE`
 

@@ -12,10 +12,11 @@ import (
 	"github.com/orderport/orderport/host/internal/store/rules"
 )
 
+// saveBatch changes no indexed column, see running_ref in the schema.
 const saveBatch = `
 UPDATE erp_export e SET
 	checkpoint = COALESCE(s.checkpoint, e.checkpoint),
-	external_ref = COALESCE(s.external_ref, e.external_ref),
+	running_ref = COALESCE(s.external_ref, e.running_ref),
 	export_storage_key = COALESCE(s.storage_key, e.export_storage_key),
 	payload_size = COALESCE(s.payload_size, e.payload_size),
 	payload_sha256 = COALESCE(s.payload_sha256, e.payload_sha256),
@@ -102,7 +103,8 @@ WITH done AS (
 		payload_size = COALESCE(f.payload_size, e.payload_size),
 		payload_sha256 = COALESCE(f.payload_sha256, e.payload_sha256),
 		dropzone_path = COALESCE(f.dropzone_path, e.dropzone_path),
-		external_ref = COALESCE(f.external_ref, e.external_ref),
+		external_ref = COALESCE(f.external_ref, e.running_ref, e.external_ref),
+		running_ref = NULL,
 		metadata = COALESCE(f.metadata, e.metadata),
 		lease_host_id = NULL, lease_expires_at = NULL, updated_at = now()
 	FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
