@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/orderport/orderport/host/internal/demo"
 )
@@ -11,15 +12,12 @@ type demoCommand struct {
 	Dir string `help:"Directory for everything. Default: a new temporary one." placeholder:"DIR"`
 }
 
-// Run plays the demo with this very binary.
+// Run plays the demo with this very binary and the connectors beside it. The
+// settings of the user's own host do not matter.
 func (c *demoCommand) Run(s *session) error {
-	set, err := s.settings()
-	if err != nil {
-		return err
-	}
 	executable, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	return demo.Run(s.ctx, demo.Options{Executable: executable, PluginDir: set.PluginDir, Dir: c.Dir, Out: s.env.Stdout})
+	return demo.Run(s.ctx, demo.Options{Executable: executable, PluginDir: filepath.Join(filepath.Dir(executable), "connectors"), Dir: c.Dir, Out: s.env.Stdout})
 }
