@@ -68,7 +68,7 @@ type Settings struct {
 	// HostDeadAfter is when other hosts take over.
 	HostDeadAfter time.Duration `key:"host_dead_after" default:"5s" min:"1s" max:"10m" help:"Silence after which a host counts as dead and others take its exports over. At least three times heartbeat_interval, and the same on all hosts."`
 	// DrainGrace is how long a stop waits for attempts.
-	DrainGrace time.Duration `key:"drain_grace" default:"10s" min:"0s" max:"1h" help:"How long a stop waits for attempts under way before it cancels them."`
+	DrainGrace time.Duration `key:"drain_grace" default:"10s" min:"100ms" max:"1h" help:"How long a stop waits for attempts under way before it cancels them."`
 
 	origins map[string]string // by key: where the value comes from
 }

@@ -158,7 +158,7 @@ func TestEverythingThatIsWrongIsNamedAtOnce(t *testing.T) {
 		"workers must be a whole number (set by ORDERPORT_WORKERS)",
 		"max_in_flight must be from 1 to 4096 (set by ORDERPORT_MAX_IN_FLIGHT)",
 		`retry_min must be a duration with its unit, such as "30s" or "5m" (set by ORDERPORT_RETRY_MIN)`,
-		"drain_grace must be from 0s to 1h (set by ORDERPORT_DRAIN_GRACE)",
+		"drain_grace must be from 100ms to 1h (set by ORDERPORT_DRAIN_GRACE)",
 	}
 	if diff := cmp.Diff(want, violations(t, err)); diff != "" {
 		t.Error(diff)
