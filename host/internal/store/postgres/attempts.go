@@ -97,6 +97,7 @@ WITH done AS (
 		acked_at = CASE WHEN e.status = 'PENDING' AND f.status = 'ACKED' THEN now() ELSE e.acked_at END,
 		erp_order_id = CASE WHEN e.status = 'PENDING'
 			THEN COALESCE(f.erp_order_id, e.erp_order_id) ELSE COALESCE(e.erp_order_id, f.erp_order_id) END,
+		tried = e.status = 'PENDING' AND f.status = 'PENDING',
 		failure_count = e.failure_count + f.failures,
 		crash_count = e.crash_count + f.crashes,
 		export_storage_key = COALESCE(f.storage_key, e.export_storage_key),

@@ -91,13 +91,15 @@ func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]
 	return s.connections(ctx, "list due connections", dueConnections, connectorTypes)
 }
 
-// InFlight implements store.Ledger.
+// InFlight implements store.Ledger. It counts those that wait for another
+// attempt and those that run their first, and never reads the backlog.
 func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
-	// Exports that wait for their first attempt are due since their creation;
-	// those that wait for another one may be too, so each is looked at.
 	var n int
-	err := s.pool.QueryRow(ctx, `SELECT count(*) FROM erp_export
-		WHERE erp_connection_id = $1 AND status = 'PENDING' AND attempt_count > 0`, connectionID).Scan(&n)
+	err := s.pool.QueryRow(ctx, `SELECT
+		(SELECT count(*) FROM erp_export WHERE erp_connection_id = $1 AND status = 'PENDING' AND tried)
+		+ (SELECT count(*) FROM export_attempt a JOIN erp_export e ON e.id = a.export_id
+			WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = $1 AND e.status = 'PENDING' AND NOT e.tried)`,
+		connectionID).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count exports in flight: %w", err)
 	}

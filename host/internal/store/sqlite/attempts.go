@@ -105,7 +105,7 @@ const (
 		metadata = COALESCE(?12, metadata),
 		lease_host_id = NULL, lease_expires_at = NULL, updated_at = ?4`
 	finishPending = `UPDATE erp_export SET
-		status = ?13,
+		status = ?13, tried = ?13 = 'PENDING',
 		error_json = CASE WHEN ?13 = 'PENDING' THEN COALESCE(?14, error_json) ELSE ?14 END,
 		next_attempt_at = CASE WHEN ?13 <> 'PENDING' THEN NULL WHEN ?15 > 0 THEN ?4 + ?15 ELSE min(created_at, ?4) END,
 		sent_at = CASE WHEN ?13 IN ('SENT', 'ACKED') THEN ?4 ELSE sent_at END,

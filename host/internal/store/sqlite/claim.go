@@ -118,11 +118,15 @@ func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]
 	return list, nil
 }
 
-// InFlight implements store.Ledger.
+// InFlight implements store.Ledger. It counts those that wait for another
+// attempt and those that run their first, and never reads the backlog.
 func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM erp_export
-		WHERE erp_connection_id = ? AND status = 'PENDING' AND attempt_count > 0`, connectionID.String()).Scan(&n)
+	err := s.reader.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM erp_export WHERE erp_connection_id = ?1 AND status = 'PENDING' AND tried)
+		+ (SELECT count(*) FROM export_attempt a CROSS JOIN erp_export e ON e.id = a.export_id
+			WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = ?1 AND e.status = 'PENDING' AND NOT e.tried)`,
+		connectionID.String()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count exports in flight: %w", err)
 	}

@@ -57,7 +57,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	}
 	// synchronous=FULL: a commit that has returned survives a power cut.
 	writer, err := openPool(path, 1, "_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"+
-		"&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)")
+		"&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)")
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
