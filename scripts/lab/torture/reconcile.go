@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -103,8 +104,10 @@ func (s *scene) takeovers(ctx context.Context, client *world.Client, exports []w
 	return waits, nil
 }
 
+// killBetween returns the last kill of a host in a time: if the host that was
+// about to take over was killed, too, the wait began anew.
 func (s *scene) killBetween(from, to time.Time) (time.Time, bool) {
-	for _, at := range s.hostKills {
+	for _, at := range slices.Backward(s.hostKills) {
 		if at.After(from) && at.Before(to) {
 			return at, true
 		}
