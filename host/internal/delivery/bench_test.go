@@ -1,10 +1,13 @@
 package delivery_test
 
 import (
-	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/orderport/orderport/sdk/port"
+
+	"github.com/orderport/orderport/host/internal/delivery/acks"
 	"github.com/orderport/orderport/host/internal/domain"
 )
 
@@ -14,6 +17,7 @@ import (
 func BenchmarkEngine(b *testing.B) {
 	for name, open := range map[string]func(testing.TB) *world{
 		"postgres": func(t testing.TB) *world { w, _ := onPostgres(t); return w },
+		"sqlite":   func(t testing.TB) *world { return onSQLite(t) },
 	} {
 		b.Run(name, func(b *testing.B) { benchmark(b, open(b)) })
 	}
@@ -30,18 +34,31 @@ func benchmark(b *testing.B, w *world) {
 	}
 	m := &meter{Store: w.store}
 	o.Store = m
+	all := &countdown{done: make(chan struct{})}
+	all.left.Store(int64(b.N))
+	o.Observer = all
 	b.ResetTimer()
 	e := w.run(o)
 	e.Nudge(conn.ID)
-	for {
-		counts, err := w.store.CountExports(context.Background())
-		must(b, err)
-		if counts[domain.Sent] == int64(b.N) {
-			break
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	<-all.done
 	b.StopTimer()
 	b.Log(m)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "orders/s")
 }
+
+// countdown is an Observer that waits for a number of deliveries.
+type countdown struct {
+	left atomic.Int64
+	done chan struct{}
+}
+
+func (c *countdown) AttemptEnded(_ string, outcome domain.Outcome, _ port.Code, _ time.Duration) {
+	if outcome == domain.OutcomeDelivered && c.left.Add(-1) == 0 {
+		close(c.done)
+	}
+}
+
+func (c *countdown) Superseded(string)                                  {}
+func (c *countdown) CircuitMoved(string, domain.HealthState, port.Code) {}
+func (c *countdown) TakenOver(int)                                      {}
+func (c *countdown) AcksSettled(string, acks.Verdict, int)              {}
