@@ -65,6 +65,7 @@ func (s *server) createExports(ctx context.Context, in *createExportsInput) (*hu
 		_ = control.SetWriteDeadline(time.Time{})
 		in.writer.Header().Set("Content-Type", ndjsonType)
 		in.writer.WriteHeader(http.StatusOK)
+		_ = control.Flush() // some clients send the first line only now
 
 		answers := newSpool(s.TempDir)
 		defer answers.Release()

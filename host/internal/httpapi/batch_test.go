@@ -204,7 +204,7 @@ func TestABatchDoesNotWaitForAClientThatSendsFirst(t *testing.T) {
 	})
 }
 
-// TestABatchThatBreaksOffSaysWhere sends half a chunk and closes its side.
+// TestABatchThatBreaksOffSaysWhere sends one good chunk and then garbage.
 func TestABatchThatBreaksOffSaysWhere(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *world) {
 		w.connect(w.admin)
@@ -214,11 +214,8 @@ func TestABatchThatBreaksOffSaysWhere(t *testing.T) {
 		}
 		defer func() { _ = conn.Close() }()
 		line := encoded(t, order()) + "\n"
-		fmt.Fprintf(conn, "POST %s/exports:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s{\"id\"",
-			Base, w.admin, len(line)+1000, line)
-		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
+		fmt.Fprintf(conn, "POST %s/exports:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\nzz\r\n",
+			Base, w.admin, len(line), line)
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
