@@ -52,7 +52,7 @@ func (s *server) registerAudit(api huma.API) {
 		method: http.MethodGet, path: "/audit", id: "listAudit", tag: "Audit",
 		summary: "List the audit log", action: app.ReadAudit,
 		ok:    map[int]string{http.StatusOK: "A page of entries, from new to old."},
-		fails: []int{http.StatusUnprocessableEntity},
+		fails: []int{http.StatusBadRequest},
 	}, s.listAudit)
 }
 

@@ -16,13 +16,13 @@ type draftOrder struct {
 	ID                    string          `json:"id" format:"uuid" doc:"Makes the hand-in idempotent: one order is delivered once."`
 	Status                string          `json:"status" enum:"APPROVED"`
 	ApprovedAt            string          `json:"approved_at" format:"date-time"`
-	ApprovedBy            *string         `json:"approved_by,omitempty"`
+	ApprovedBy            *string         `json:"approved_by,omitempty" nullable:"true"`
 	Customer              customer        `json:"customer"`
-	ExternalOrderNumber   *string         `json:"external_order_number,omitempty" doc:"The customer's own order number."`
-	OrderDate             *string         `json:"order_date,omitempty" format:"date"`
+	ExternalOrderNumber   *string         `json:"external_order_number,omitempty" nullable:"true" doc:"The customer's own order number."`
+	OrderDate             *string         `json:"order_date,omitempty" nullable:"true" format:"date"`
 	Currency              string          `json:"currency" pattern:"^[A-Z]{3}$" example:"EUR"`
-	RequestedDeliveryDate *string         `json:"requested_delivery_date,omitempty" format:"date"`
-	Notes                 *string         `json:"notes,omitempty"`
+	RequestedDeliveryDate *string         `json:"requested_delivery_date,omitempty" nullable:"true" format:"date"`
+	Notes                 *string         `json:"notes,omitempty" nullable:"true"`
 	ShipTo                *address        `json:"ship_to,omitempty" doc:"Null: the customer's own address."`
 	BillTo                *address        `json:"bill_to,omitempty" doc:"Null: the customer."`
 	Lines                 []orderLine     `json:"lines" minItems:"1" nullable:"false"`
@@ -30,18 +30,18 @@ type draftOrder struct {
 }
 
 type customer struct {
-	ID                *string `json:"id,omitempty"`
-	ERPCustomerNumber *string `json:"erp_customer_number,omitempty" doc:"The customer's number in the ERP."`
+	ID                *string `json:"id,omitempty" nullable:"true"`
+	ERPCustomerNumber *string `json:"erp_customer_number,omitempty" nullable:"true" doc:"The customer's number in the ERP."`
 	Name              string  `json:"name" minLength:"1"`
 }
 
 type address struct {
-	Name       *string `json:"name,omitempty"`
-	Street     *string `json:"street,omitempty"`
-	City       *string `json:"city,omitempty"`
-	Region     *string `json:"region,omitempty"`
-	PostalCode *string `json:"postal_code,omitempty"`
-	Country    *string `json:"country,omitempty"`
+	Name       *string `json:"name,omitempty" nullable:"true"`
+	Street     *string `json:"street,omitempty" nullable:"true"`
+	City       *string `json:"city,omitempty" nullable:"true"`
+	Region     *string `json:"region,omitempty" nullable:"true"`
+	PostalCode *string `json:"postal_code,omitempty" nullable:"true"`
+	Country    *string `json:"country,omitempty" nullable:"true"`
 }
 
 type orderLine struct {
@@ -50,15 +50,15 @@ type orderLine struct {
 	Qty            exactQuantity `json:"qty"`
 	UOM            string        `json:"uom" minLength:"1" doc:"Unit of measure." example:"PCE"`
 	UnitPrice      *exactPrice   `json:"unit_price,omitempty"`
-	Currency       *string       `json:"currency,omitempty" doc:"Null: the order's currency."`
-	CustomerSKURaw *string       `json:"customer_sku_raw,omitempty" doc:"The article as the customer wrote it."`
-	Description    *string       `json:"description,omitempty"`
+	Currency       *string       `json:"currency,omitempty" nullable:"true" doc:"Null: the order's currency."`
+	CustomerSKURaw *string       `json:"customer_sku_raw,omitempty" nullable:"true" doc:"The article as the customer wrote it."`
+	Description    *string       `json:"description,omitempty" nullable:"true"`
 }
 
 type sourceDocument struct {
-	DocumentID *string `json:"document_id,omitempty"`
-	FileName   *string `json:"file_name,omitempty"`
-	SHA256     *string `json:"sha256,omitempty" doc:"64 hexadecimal digits."`
+	DocumentID *string `json:"document_id,omitempty" nullable:"true"`
+	FileName   *string `json:"file_name,omitempty" nullable:"true"`
+	SHA256     *string `json:"sha256,omitempty" nullable:"true" doc:"64 hexadecimal digits."`
 }
 
 type exactQuantity string

@@ -31,14 +31,14 @@ func (s *server) registerExports(api huma.API) {
 			http.StatusOK:       "The order was handed in before; this is its latest export.",
 			http.StatusAccepted: "The order is accepted; this is its export.",
 		},
-		fails: []int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
+		fails: []int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge},
 	}, s.createExport)
 	s.registerBatch(api)
 	register(api, operation{
 		method: http.MethodGet, path: "/exports", id: "listExports", tag: "Exports",
 		summary: "List exports", action: app.ReadExports,
 		ok:    map[int]string{http.StatusOK: "A page of exports, from new to old."},
-		fails: []int{http.StatusUnprocessableEntity},
+		fails: []int{http.StatusBadRequest},
 	}, s.listExports)
 	register(api, operation{
 		method: http.MethodGet, path: "/exports/{id}", id: "getExport", tag: "Exports",
@@ -52,7 +52,7 @@ func (s *server) registerExports(api huma.API) {
 		summary: "Retry a failed export", action: app.RetryExport,
 		text:  "Makes a new export for the same order, over the organization's active connection of the same type. The failed one stays as it is.",
 		ok:    map[int]string{http.StatusAccepted: "The new export."},
-		fails: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+		fails: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.retryExport)
 	register(api, operation{
 		method: http.MethodPost, path: "/exports/{id}/resolve", id: "resolveExport", tag: "Exports",
@@ -60,7 +60,7 @@ func (s *server) registerExports(api huma.API) {
 		text: "Only for an export that is FAILED with OUTCOME_UNKNOWN. Look in the ERP first: " +
 			"`sent` if the order is there, `failed` if it is not; a failed one can then be retried.",
 		ok:    map[int]string{http.StatusOK: "The export as it is now."},
-		fails: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+		fails: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict},
 	}, s.resolveExport)
 }
 
@@ -214,7 +214,7 @@ func (s *server) registerPayload(api huma.API) {
 		summary: "Download the bytes of an export", action: app.ReadExports,
 		text:  "Exactly the bytes that were delivered. The ETag is their SHA-256 in hex.",
 		ok:    map[int]string{http.StatusOK: "The bytes.", http.StatusNotModified: "They are what If-None-Match names."},
-		fails: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		fails: []int{http.StatusNotFound},
 	}, s.getPayload)
 	op := api.OpenAPI().Paths[Base+"/exports/{id}/payload"].Get
 	op.Responses["200"].Content = map[string]*huma.MediaType{

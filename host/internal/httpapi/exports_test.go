@@ -289,9 +289,8 @@ func TestListingExports(t *testing.T) {
 		} {
 			w.call("GET", "/exports?"+query, nil).wantProblem(422, "invalid_request", path)
 		}
-		if a := w.call("GET", "/exports?cursor=nonsense", nil); a.status != 422 && a.status != 400 {
-			t.Errorf("a wrong cursor: %d %s", a.status, a.body)
-		}
+		w.call("GET", "/exports?cursor=nonsense", nil).wantProblem(400, "bad_cursor", "cursor")
+		w.call("GET", "/audit?cursor=nonsense", nil).wantProblem(400, "bad_cursor", "cursor")
 	})
 }
 

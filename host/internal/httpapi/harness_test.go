@@ -166,7 +166,9 @@ func (w *world) callAs(token, method, path string, body any, header map[string]s
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &answered{t: w.t, status: res.StatusCode, header: res.Header, body: raw}
+	a := &answered{t: w.t, status: res.StatusCode, header: res.Header, body: raw}
+	a.mustBeAsDocumented(method, req.URL.Path)
+	return a
 }
 
 // want fails the test unless the answer has the status.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -48,7 +50,7 @@ func register[I, O any](api huma.API, o operation, handle func(context.Context, 
 	for status, text := range o.ok {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: text}
 	}
-	for _, status := range append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError}, o.fails...) {
+	for _, status := range append(alwaysPossible(), o.fails...) {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: {Schema: problem}},
 		}
@@ -60,6 +62,12 @@ func register[I, O any](api huma.API, o operation, handle func(context.Context, 
 		}
 		return out, nil
 	})
+	op.Responses = o.registered(api).Responses
+	for status := range o.ok {
+		if status < http.StatusMultipleChoices {
+			op.Responses[strconv.Itoa(status)].Content = op.Responses[strconv.Itoa(op.DefaultStatus)].Content
+		}
+	}
 	if o.body != nil {
 		t := reflect.TypeOf(o.body)
 		o.setBody(api, "application/json", registry.Schema(t, true, t.Name()))
@@ -69,12 +77,28 @@ func register[I, O any](api huma.API, o operation, handle func(context.Context, 
 // setBody documents the body once the operation is registered: before that,
 // huma would take it for a body that it has to read itself.
 func (o operation) setBody(api huma.API, mediaType string, schema *huma.Schema) {
+	o.registered(api).RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}}
+}
+
+// registered is the operation as it is in the document.
+func (o operation) registered(api huma.API) *huma.Operation {
 	item := api.OpenAPI().Paths[Base+o.path]
-	op := item.Post
-	if o.method == http.MethodPut {
-		op = item.Put
+	switch o.method {
+	case http.MethodGet:
+		return item.Get
+	case http.MethodPut:
+		return item.Put
+	default:
+		return item.Post
 	}
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}}
+}
+
+// alwaysPossible are the failures that every operation has.
+func alwaysPossible() []int {
+	return []int{
+		http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
+		http.StatusInternalServerError, http.StatusServiceUnavailable,
+	}
 }
 
 func (o operation) defaultStatus() int {
@@ -126,9 +150,34 @@ func newDocument(version string) *huma.OpenAPI {
 }
 
 // finishDocument takes out what huma adds for its own errors, which never
-// leave this API.
+// leave this API, and says what struct tags can't.
 func finishDocument(doc *huma.OpenAPI) {
 	schemas := doc.Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
+	for name, schema := range schemas {
+		if !slices.Contains(strict, name) {
+			schema.AdditionalProperties = nil // answers may get more fields
+		}
+	}
+	for _, path := range nullable {
+		name, property, _ := strings.Cut(path, ".")
+		schema := schemas[name].Properties[property]
+		ref := &huma.Schema{Ref: schema.Ref}
+		schemas[name].Properties[property] = &huma.Schema{
+			Description: schema.Description, OneOf: []*huma.Schema{ref, {Type: "null"}},
+		}
+	}
+}
+
+// strict are the schemas of requests: a field that they don't have is refused.
+var strict = []string{
+	"ConnectionBody", "ConfigBody", "ExportBody", "ResolveBody",
+	"DraftOrder", "Customer", "Address", "OrderLine", "SourceDocument",
+}
+
+// nullable are the properties that refer to a schema or are null.
+var nullable = []string{
+	"Export.error", "ExportWithAttempts.error", "Attempt.error", "TestResult.error",
+	"DraftOrder.ship_to", "DraftOrder.bill_to", "DraftOrder.source_document",
 }
