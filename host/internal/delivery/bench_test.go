@@ -1,12 +1,17 @@
 package delivery_test
 
 import (
+	"context"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
 
+	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/delivery/acks"
 	"github.com/orderport/orderport/host/internal/domain"
 )
@@ -62,3 +67,85 @@ func (c *countdown) Superseded(string)                                  {}
 func (c *countdown) CircuitMoved(string, domain.HealthState, port.Code) {}
 func (c *countdown) TakenOver(int)                                      {}
 func (c *countdown) AcksSettled(string, acks.Verdict, int)              {}
+
+// BenchmarkLatency measures the time from accepted to delivered at 100 orders a
+// second over one connection: by itself, and beside others that hang. The
+// 99th percentile beside hanging ones must stay below twice that without.
+func BenchmarkLatency(b *testing.B) {
+	for name, hanging := range map[string]int{"alone": 0, "beside one that hangs": 1, "beside twenty that hang": 20} {
+		b.Run(name, func(b *testing.B) {
+			w, _ := onPostgres(b)
+			latency(b, w, hanging)
+		})
+	}
+}
+
+func latency(b *testing.B, w *world, hanging int) {
+	p := newERP()
+	o := w.options(registry{erpType: p})
+	o.Knobs.SweepEvery, o.Knobs.BeatEvery = time.Second, time.Second
+	conn := w.connection()
+	p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+		if start.GetConnection().GetId() != conn.ID.String() {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return p.honest(ctx, start, sink)
+	}
+	for range hanging {
+		c := w.connection()
+		must(b, w.store.SetHealth(context.Background(), c.ID, c.UpdatedAt, domain.Health{State: domain.Healthy}))
+		w.accept(c, 200)
+	}
+	times := &stopwatch{}
+	o.Observer = times
+	e := w.run(o)
+	time.Sleep(time.Second) // until those that hang do
+	b.ResetTimer()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range b.N {
+		<-tick.C
+		times.begin()
+		w.accept(conn, 1)
+		e.Nudge(conn.ID)
+	}
+	all := times.wait(b.N)
+	slices.Sort(all)
+	b.ReportMetric(all[len(all)/2].Seconds()*1000, "p50-ms")
+	b.ReportMetric(all[len(all)*99/100].Seconds()*1000, "p99-ms")
+}
+
+// stopwatch is an Observer that measures deliveries that come in order.
+type stopwatch struct {
+	countdown
+	mu    sync.Mutex
+	begun []time.Time
+	took  []time.Duration
+}
+
+func (s *stopwatch) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun = append(s.begun, time.Now())
+}
+
+func (s *stopwatch) AttemptEnded(_ string, outcome domain.Outcome, _ port.Code, _ time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.took); outcome == domain.OutcomeDelivered && n < len(s.begun) {
+		s.took = append(s.took, time.Since(s.begun[n]))
+	}
+}
+
+func (s *stopwatch) wait(n int) []time.Duration {
+	for {
+		s.mu.Lock()
+		took := slices.Clone(s.took)
+		s.mu.Unlock()
+		if len(took) == n {
+			return took
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

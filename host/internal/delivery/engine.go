@@ -28,6 +28,10 @@ var (
 // callTimeout bounds one call of the database outside of attempts.
 const callTimeout = 10 * time.Second
 
+// reserve is how many exports a connection may run even if others hold all of
+// the host's slots.
+const reserve = 4
+
 // Engine delivers exports. Start it once, Stop it once; Nudge and PollAcks may
 // be called at any time.
 type Engine struct {
@@ -84,7 +88,7 @@ func New(o Options) *Engine {
 		saves:    groupcommit.New(groupcommit.Options[store.Save]{Commit: o.Store.SaveAll}),
 		finishes: groupcommit.New(groupcommit.Options[store.Finish]{Commit: o.Store.FinishAll}),
 		slugs:    &slugs{store: o.Store},
-		slots:    fairshare.New(o.Knobs.GlobalConcurrency, 2),
+		slots:    fairshare.New(o.Knobs.GlobalConcurrency, reserve),
 		lanes:    make(map[uuid.UUID]*lane),
 		probing:  make(map[uuid.UUID]struct{}),
 		byType:   make(map[string]*connectorSlots),

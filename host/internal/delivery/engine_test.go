@@ -301,7 +301,7 @@ func TestAHangingConnectionLeavesRoomForOthers(t *testing.T) {
 		must(t, w.store.SetHealth(t.Context(), hanging.ID, hanging.UpdatedAt, domain.Health{State: domain.Healthy}))
 		stuck := w.accept(hanging, 50)
 		e := w.run(o)
-		eventually(t, "the hanging connection holds all that it gets", func() bool { return e.Stats().Running >= 6 })
+		eventually(t, "the hanging connection holds what it gets", func() bool { return e.Stats().Running >= 6 })
 		exports := w.accept(other, 100)
 		e.Nudge(other.ID)
 		w.await(domain.Sent, exports...)

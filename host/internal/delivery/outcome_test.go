@@ -282,7 +282,7 @@ func TestALaneIsWideOnlyWhileAttemptsAreShort(t *testing.T) {
 		max  int
 		want int
 	}{
-		{"nothing is known", 0, 128, leastWidth},
+		{"nothing is known", 0, 128, firstWidth},
 		{"brisk", 20 * time.Millisecond, 128, 128},
 		{"half as brisk", 500 * time.Millisecond, 128, 64},
 		{"slow", 10 * time.Second, 128, leastWidth},

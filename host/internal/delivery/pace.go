@@ -7,8 +7,11 @@ const (
 	// width. Beyond it the width shrinks, so that the number of orders begun
 	// per second stays what the target can digest.
 	briskly = 250 * time.Millisecond
-	// leastWidth is what a lane always has, however slow its target is.
+	// leastWidth is what a lane has however slow its target is.
 	leastWidth = 32
+	// firstWidth is what a lane has until its first attempt has ended: a
+	// target that hangs should not take more from the others than it must.
+	firstWidth = 8
 	// paceWeight is the weight of what is known against the newest attempt.
 	paceWeight = 15
 )
@@ -36,7 +39,7 @@ func (p *pace) width(limit int) int {
 	least := min(leastWidth, limit)
 	switch {
 	case p.usual == 0:
-		return least
+		return min(firstWidth, limit)
 	case p.usual <= briskly:
 		return limit
 	default:
