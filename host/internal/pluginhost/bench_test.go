@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/host/internal/connector"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 )
 
@@ -25,7 +24,7 @@ func BenchmarkExport(b *testing.B) {
 	for _, c := range []struct{ name, act string }{{"payload and checkpoint", "deliver"}, {"result only", ""}} {
 		b.Run(c.name, func(b *testing.B) {
 			w := newWorld(b)
-			hosttest.Install(b, w.dir, "noop", hosttest.Plan{})
+			install(b, w.dir, "noop", behavior{})
 			w.start()
 			p := w.port("NOOP")
 			order := benchOrder(c.act)
@@ -65,7 +64,8 @@ func benchOrder(act string) *connectorv1.ExportStart {
 	}
 	for n := range uint32(3) {
 		s.DraftOrder.Lines = append(s.DraftOrder.Lines, &connectorv1.OrderLine{
-			LineNo: n + 1, InternalSku: "INT-999", Qty: "10.5", Uom: "M", UnitPrice: &price, Description: &text})
+			LineNo: n + 1, InternalSku: "INT-999", Qty: "10.5", Uom: "M", UnitPrice: &price, Description: &text,
+		})
 	}
 	return s
 }

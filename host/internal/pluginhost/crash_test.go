@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/host/internal/connector"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 )
 
 func TestDeathOfAConnectorEndsItsCallsWithTheReason(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.opts.Limits.PingEvery, w.opts.Limits.PingTimeout = 100*time.Millisecond, 300*time.Millisecond
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	for act, reason := range map[string]string{
 		"raise panic": "exit status 2; last output: panic: order 4711 is too much for me",
@@ -46,7 +45,7 @@ func TestDeathOfAConnectorEndsItsCallsWithTheReason(t *testing.T) {
 func TestConnectorUnderLoadIsBackQuickly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	p := w.port("NOOP")
 	for range 12 { // more often than the crash limit: it works in between
@@ -76,8 +75,8 @@ func TestConnectorThatKeepsDyingIsQuarantined(t *testing.T) {
 	w.opts.Limits.CrashLimit, w.opts.Limits.BackoffMin, w.opts.Limits.BackoffMax = 3, time.Millisecond, 5*time.Millisecond
 	w.opts.Limits.Parole = time.Hour
 	state := filepath.Join(t.TempDir(), "state")
-	hosttest.Install(t, w.dir, "weak", hosttest.Plan{Type: "WEAK", Serve: "die soon"})
-	hosttest.Install(t, w.dir, "late", hosttest.Plan{Type: "LATE", Before: "fail once", State: state})
+	install(t, w.dir, "weak", behavior{Type: "WEAK", Serve: "die soon"})
+	install(t, w.dir, "late", behavior{Type: "LATE", Before: "fail once", State: state})
 	h := w.start()
 	eventually(t, 10*time.Second, "quarantine", func() bool { return w.status("weak").State == connector.Quarantined })
 	if s := w.status("weak"); !strings.Contains(s.Reason, "failed 3 times in a row") || !strings.Contains(s.Reason, "exit status 5") {
@@ -94,7 +93,7 @@ func TestConnectorThatKeepsDyingIsQuarantined(t *testing.T) {
 	}
 	eventually(t, 5*time.Second, "tried again when an operator asks", func() bool { return w.status("weak").State == connector.Ready })
 	eventually(t, 10*time.Second, "quarantine", func() bool { return w.status("weak").State == connector.Quarantined })
-	hosttest.Install(t, w.dir, "weak", hosttest.Plan{Type: "WEAK", Version: "1.0.1"})
+	install(t, w.dir, "weak", behavior{Type: "WEAK", Version: "1.0.1"})
 	if err := h.Rescan(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +107,7 @@ func TestQuarantineEndsWithOneTryAfterALongPause(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Limits.CrashLimit, w.opts.Limits.Parole = 1, 200*time.Millisecond
 	state := filepath.Join(t.TempDir(), "state")
-	hosttest.Install(t, w.dir, "late", hosttest.Plan{Type: "LATE", Before: "fail once", State: state})
+	install(t, w.dir, "late", behavior{Type: "LATE", Before: "fail once", State: state})
 	w.start()
 	if s := w.status("late"); s.State != connector.Quarantined {
 		t.Fatalf("state %s", s.State)
@@ -119,7 +118,7 @@ func TestQuarantineEndsWithOneTryAfterALongPause(t *testing.T) {
 func TestRestartedConnectorMustBeWhoItWas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "shifty", hosttest.Plan{Describe: "change", State: filepath.Join(t.TempDir(), "n")})
+	install(t, w.dir, "shifty", behavior{Describe: "change", State: filepath.Join(t.TempDir(), "n")})
 	w.start()
 	export(w.port("NOOP"), "raise kill", nil)
 	eventually(t, 5*time.Second, "quarantine", func() bool { return w.status("shifty").State == connector.Quarantined })
@@ -133,7 +132,7 @@ func TestCallsWaitForARestartABoundedTime(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Limits.BackoffMin, w.opts.Limits.BackoffMax = time.Hour, time.Hour
 	w.opts.Limits.Available = 300 * time.Millisecond
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	p := w.port("NOOP")
 	export(p, "raise kill", nil)
@@ -152,20 +151,20 @@ func TestStoppedConnectorDoesNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		plan hosttest.Plan
+		plan behavior
 		sig  syscall.Signal
 	}{
-		{"stopped by a signal", hosttest.Plan{}, syscall.SIGSTOP},
-		{"ignoring signals", hosttest.Plan{Serve: "stubborn"}, 0},
-		{"with a grandchild that holds its pipes", hosttest.Plan{Serve: "grandchild"}, 0},
-		{"with a grandchild that left the group", hosttest.Plan{Serve: "grandchild of its own group"}, 0},
+		{"stopped by a signal", behavior{}, syscall.SIGSTOP},
+		{"ignoring signals", behavior{Serve: "stubborn"}, 0},
+		{"with a grandchild that holds its pipes", behavior{Serve: "grandchild"}, 0},
+		{"with a grandchild that left the group", behavior{Serve: "grandchild of its own group"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.opts.Limits.Stop = 500 * time.Millisecond
 			c.plan.State = filepath.Join(t.TempDir(), "child")
-			hosttest.Install(t, w.dir, "noop", c.plan)
+			install(t, w.dir, "noop", c.plan)
 			w.start()
 			pids := []int{w.status("noop").PID}
 			if strings.HasPrefix(c.plan.Serve, "grandchild") {
@@ -195,7 +194,7 @@ func TestDeathOfAConnectorEndsItsGrandchildren(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			state := filepath.Join(t.TempDir(), "child")
-			hosttest.Install(t, w.dir, "noop", hosttest.Plan{Serve: plan, State: state})
+			install(t, w.dir, "noop", behavior{Serve: plan, State: state})
 			w.start()
 			eventually(t, 5*time.Second, "a grandchild", exists(state))
 			child := pidIn(t, state)
@@ -226,7 +225,7 @@ func TestIsolatedRunsOneCallAtATimeInAProcessOfItsOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.opts.Limits.Idle = 300 * time.Millisecond
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	h := w.start()
 	shared := w.port("NOOP")
 	lonely, err := h.Isolated("NOOP")

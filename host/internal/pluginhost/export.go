@@ -150,7 +150,7 @@ func (x *exchange) finish(result *connectorv1.ExportResult, cancel context.Cance
 	if err := x.check(result); err != nil {
 		return nil, err
 	}
-	x.stream.CloseSend()
+	_ = x.stream.CloseSend() // Recv knows what went wrong
 	late := time.AfterFunc(endOfStream, cancel)
 	defer late.Stop()
 	for {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/host/internal/connector"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	sdkport "github.com/orderport/orderport/sdk/port"
 )
@@ -18,7 +17,7 @@ import (
 func TestExportKeepsToTheContract(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	p := w.port("NOOP")
 
@@ -86,7 +85,7 @@ func TestExportKeepsToTheContract(t *testing.T) {
 func TestPayloadOfManyChunksArrivesWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	for _, size := range []int{0, 1, sdkport.MaxChunk, sdkport.MaxChunk + 1, 4<<20 - 1, 4<<20 + 1, sdkport.MaxMessage} {
 		sink := &memorySink{}
@@ -102,7 +101,7 @@ func TestPayloadOfManyChunksArrivesWhole(t *testing.T) {
 func TestLargeOrdersPassAndTooLargeOnesAreRefusedByTheHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	run := func(size int) (*connectorv1.ExportResult, error) {
 		start := startOf("size")
@@ -125,7 +124,7 @@ func TestLargeOrdersPassAndTooLargeOnesAreRefusedByTheHost(t *testing.T) {
 func TestWhatTheHostCanNotStoreIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	superseded := &connector.RefusedError{Reason: connectorv1.RefusalReason_REFUSAL_REASON_SUPERSEDED, Message: "attempt 2 runs"}
 	for _, act := range []string{"chunk 10", "cp 10"} {
@@ -143,7 +142,7 @@ func TestWhatTheHostCanNotStoreIsRefused(t *testing.T) {
 func TestDeadlineAndCancelEndACall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -164,7 +163,7 @@ func TestCallsWithoutADeadlineGetOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.opts.Limits.Call = 100 * time.Millisecond
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	if _, err := exportCtx(context.Background(), w.port("NOOP"), "wait /nowhere/never", nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
@@ -174,7 +173,7 @@ func TestCallsWithoutADeadlineGetOne(t *testing.T) {
 func TestResultsAreCutToWhatCanBeStored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	r, err := export(w.port("NOOP"), "many", nil)
 	if err != nil || len(r.GetMetadata()) != 64 {
@@ -190,7 +189,7 @@ func TestResultsAreCutToWhatCanBeStored(t *testing.T) {
 func TestAcksAreFetchedAndSettled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	p := w.port("NOOP")
 	var handles []string
@@ -222,7 +221,7 @@ func TestAcksAreFetchedAndSettled(t *testing.T) {
 func TestAfterTheStopCallsFail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	h := w.start()
 	p, pid := w.port("NOOP"), w.status("noop").PID
 	ended := make(chan error, 1)

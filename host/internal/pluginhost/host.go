@@ -45,7 +45,8 @@ type Host struct {
 	started  bool
 	stopped  bool
 
-	routes atomic.Pointer[routes]
+	routing sync.Mutex // one rebuild at a time, so that the newest wins
+	routes  atomic.Pointer[routes]
 }
 
 var _ connector.Registry = (*Host)(nil)

@@ -29,6 +29,12 @@ func (i *Inspection) Entry() lock.Entry {
 	}
 }
 
+func (h *Host) close(ctx context.Context) {
+	if err := h.Stop(ctx); err != nil {
+		h.log.WarnContext(ctx, "stop after an inspection", "error", err)
+	}
+}
+
 // Inspect launches one binary, whether it is trusted or not, asks it to
 // describe itself, and ends it. The answer is checked as for registration.
 // Options.Dir and Only don't matter here.
@@ -41,14 +47,14 @@ func Inspect(ctx context.Context, path string, opts Options) (*Inspection, error
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		opts.RunDir = dir
 	}
 	h, err := Open(opts)
 	if err != nil {
 		return nil, err
 	}
-	defer h.Stop(ctx)
+	defer h.close(ctx)
 	img, err := image.Load(path, h.dir.Path())
 	if err != nil {
 		return nil, err

@@ -104,12 +104,24 @@ func (h *Host) start(ctx context.Context, file string, img *image.Image) (*insta
 		client: connectorv1.NewConnectorServiceClient(proc.Conn()),
 	}
 	if inst.id, err = h.describe(ctx, inst, img.SHA256); err != nil {
-		proc.Stop(0, "unusable")
+		h.end(proc, 0, "unusable")
 		return nil, err
 	}
 	inst.took = time.Since(begin)
 	go h.watchPulse(inst)
 	return inst, nil
+}
+
+// end stops a process that nobody calls any more.
+func (h *Host) end(p *launch.Process, grace time.Duration, reason string) {
+	if err := p.Stop(grace, reason); err != nil {
+		h.log.Error("connector process can't be ended", "error", err)
+	}
+}
+
+// stopInBackground ends an instance that never got a call.
+func (i *instance) stopInBackground(h *Host, reason string) {
+	h.background.Go(func() { h.end(i.proc, h.opts.Limits.Stop, reason) })
 }
 
 func (h *Host) describe(ctx context.Context, inst *instance, sha256 string) (*identity, error) {

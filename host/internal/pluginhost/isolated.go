@@ -107,12 +107,8 @@ func (i *isolate) unavailable(err error) error {
 
 // end stops the process. It needs the turn.
 func (i *isolate) end(reason string) {
-	inst := i.inst.Swap(nil)
-	if inst == nil {
-		return
-	}
-	if err := inst.proc.Stop(i.host.opts.Limits.Stop, reason); err != nil {
-		i.host.log.Error("connector process can't be ended", "error", err)
+	if inst := i.inst.Swap(nil); inst != nil {
+		i.host.end(inst.proc, i.host.opts.Limits.Stop, reason)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/host/internal/pluginhost"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 )
 
 // hostDirEnv makes the test binary run as a host on a plugin directory, for
@@ -22,14 +21,17 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(hostDirEnv); dir != "" {
 		runHost(dir, os.Getenv(hostRunEnv))
+		return
 	}
-	os.Exit(hosttest.Main(m))
+	runAs(m)
 }
 
 // runHost runs a host until it is killed.
 func runHost(dir, run string) {
-	h, err := pluginhost.Open(pluginhost.Options{Dir: dir, RunDir: run, Dev: true,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	h, err := pluginhost.Open(pluginhost.Options{
+		Dir: dir, RunDir: run, Dev: true,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
 	if err == nil {
 		err = h.Start(context.Background())
 	}
@@ -37,8 +39,8 @@ func runHost(dir, run string) {
 		panic(err)
 	}
 	for _, s := range h.Status() {
-		fmt.Println(s.Type, s.PID)
+		fmt.Fprintln(os.Stdout, s.Type, s.PID)
 	}
-	fmt.Println("started")
-	time.Sleep(time.Hour)
+	fmt.Fprintln(os.Stdout, "started")
+	pause(time.Hour)
 }

@@ -9,14 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 )
 
 func TestHostileLogLinesDoNotHurtTheHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Serve: "bad json"})
+	install(t, w.dir, "noop", behavior{Serve: "bad json"})
 	w.start()
 	eventually(t, 5*time.Second, "the last of them is logged", func() bool { return strings.Contains(w.log.String(), `"msg":"null"`) })
 	if _, err := export(w.port("NOOP"), "deliver", nil); err != nil {
@@ -28,7 +26,7 @@ func TestLongLinesDoNotBlockTheConnector(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	state := filepath.Join(t.TempDir(), "written")
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Serve: "long lines", State: state})
+	install(t, w.dir, "noop", behavior{Serve: "long lines", State: state})
 	w.start()
 	eventually(t, 10*time.Second, "the connector has written all of it", exists(state))
 	eventually(t, 5*time.Second, "the cut is told", func() bool { return strings.Contains(w.log.String(), `"cut_bytes":`) })
@@ -41,7 +39,7 @@ func TestFloodIsCutOffAndCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	state := filepath.Join(t.TempDir(), "written")
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Serve: "flood", State: state})
+	install(t, w.dir, "noop", behavior{Serve: "flood", State: state})
 	w.start()
 	eventually(t, 20*time.Second, "the connector has written all of it", exists(state))
 	_, err := export(w.port("NOOP"), "raise kill", nil)
@@ -68,7 +66,7 @@ func TestFloodIsCutOffAndCounted(t *testing.T) {
 func TestSecretsAreRedactedWhereverAConnectorPutsThem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	p := w.port("NOOP")
 	sink := &memorySink{}
@@ -87,8 +85,10 @@ func TestSecretsAreRedactedWhereverAConnectorPutsThem(t *testing.T) {
 	})
 	all := w.log.String() + r.String() + fmt.Sprint(sink.progress, statusErr, crashErr, w.host.Status())
 	inJSON, _ := json.Marshal(secret)
-	for _, form := range []string{secret, strings.Trim(string(inJSON), `"`), url.QueryEscape(secret),
-		base64.StdEncoding.EncodeToString([]byte(secret))} {
+	for _, form := range []string{
+		secret, strings.Trim(string(inJSON), `"`), url.QueryEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)),
+	} {
 		if i := strings.Index(all, form); i >= 0 {
 			t.Errorf("%q leaks: …%s…", form, all[max(0, i-100):min(len(all), i+100)])
 		}
@@ -101,7 +101,7 @@ func TestSecretsAreRedactedWhereverAConnectorPutsThem(t *testing.T) {
 func TestConnectorCanNotPassItsFieldsForTheHosts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	export(w.port("NOOP"), "say", nil)
 	var line string

@@ -152,9 +152,12 @@ func (h *Host) explain(ctx context.Context, inst *instance, err error) error {
 		if d, ok := ctx.Deadline(); ok && time.Until(d) < 100*time.Millisecond {
 			return context.DeadlineExceeded
 		}
+	default:
 	}
-	return &connector.ContractError{Type: typeName,
-		Reason: fmt.Sprintf("gRPC status %s: %s", st.Code(), clip(h.redact.String(st.Message())))}
+	return &connector.ContractError{
+		Type:   typeName,
+		Reason: fmt.Sprintf("gRPC status %s: %s", st.Code(), clip(h.redact.String(st.Message()))),
+	}
 }
 
 func statusOf(err error) *status.Status {

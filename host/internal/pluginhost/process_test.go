@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/host/internal/pluginhost"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 	"github.com/orderport/orderport/host/internal/pluginhost/rundir"
 )
 
@@ -27,17 +26,19 @@ func TestProcessGetsOnlyWhatItNeeds(t *testing.T) {
 	w := newWorld(t)
 	w.opts.PassEnv = []string{"SAP_HOME", "ENCRYPTION_MASTER_KEY"}
 	state := filepath.Join(t.TempDir(), "report")
-	path := hosttest.Install(t, w.dir, "noop", hosttest.Plan{Before: "report", State: state})
+	path := install(t, w.dir, "noop", behavior{Before: "report", State: state})
 	w.start()
 	raw, err := os.ReadFile(state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	report := string(raw)
-	allowed := map[string]bool{"TZ": true, "LANG": true, "LC_TIME": true, "SAP_HOME": true,
+	allowed := map[string]bool{
+		"TZ": true, "LANG": true, "LC_TIME": true, "SAP_HOME": true,
 		"ORDERPORT_CONNECTOR_COOKIE": true, "ORDERPORT_LIFELINE_FD": true, "ORDERPORT_LOG_LEVEL": true,
 		"PLUGIN_MIN_PORT": true, "PLUGIN_MAX_PORT": true, "PLUGIN_PROTOCOL_VERSIONS": true,
-		"PLUGIN_CLIENT_CERT": true, "PLUGIN_UNIX_SOCKET_DIR": true, "LANGUAGE": true}
+		"PLUGIN_CLIENT_CERT": true, "PLUGIN_UNIX_SOCKET_DIR": true, "LANGUAGE": true,
+	}
 	for line := range strings.Lines(report) {
 		if v, ok := strings.CutPrefix(line, "env "); ok {
 			if name, _, _ := strings.Cut(v, "="); !allowed[name] && !strings.HasPrefix(name, "LC_") && !strings.HasPrefix(name, "SSL_CERT_") {
@@ -95,9 +96,9 @@ func TestKilledHostTakesItsConnectorsAlong(t *testing.T) {
 	t.Parallel()
 	dir, run, states := t.TempDir(), t.TempDir(), t.TempDir()
 	child := filepath.Join(states, "child")
-	hosttest.Install(t, dir, "plain", hosttest.Plan{Type: "PLAIN"})
-	hosttest.Install(t, dir, "stubborn", hosttest.Plan{Type: "STUBBORN", Serve: "stubborn"})
-	hosttest.Install(t, dir, "parent", hosttest.Plan{Type: "PARENT", Serve: "grandchild of its own group", State: child})
+	install(t, dir, "plain", behavior{Type: "PLAIN"})
+	install(t, dir, "stubborn", behavior{Type: "STUBBORN", Serve: "stubborn"})
+	install(t, dir, "parent", behavior{Type: "PARENT", Serve: "grandchild of its own group", State: child})
 	host, pids := startHost(t, dir, run)
 	if len(pids) != 3 {
 		t.Fatalf("the host started %v", pids)
@@ -133,7 +134,7 @@ func TestKilledHostTakesItsConnectorsAlong(t *testing.T) {
 func TestSweepSparesLivingHosts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	install(t, w.dir, "noop", behavior{})
 	w.start()
 	other, err := pluginhost.Open(w.opts)
 	if err != nil {
@@ -155,7 +156,7 @@ func TestSocketPathsStayShort(t *testing.T) {
 	w := newWorld(t)
 	w.opts.RunDir = filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
 	state := filepath.Join(t.TempDir(), "report")
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Before: "report", State: state})
+	install(t, w.dir, "noop", behavior{Before: "report", State: state})
 	w.start()
 	if _, err := export(w.port("NOOP"), "deliver", nil); err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestDeletedSocketDoesNotCutTheConnectorOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	state := filepath.Join(t.TempDir(), "report")
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Before: "report", State: state})
+	install(t, w.dir, "noop", behavior{Before: "report", State: state})
 	w.start()
 	raw, _ := os.ReadFile(state)
 	_, rest, _ := strings.Cut(string(raw), rundir.MarkerEnv+"=")
@@ -209,7 +210,7 @@ func TestLifelineTellsOfTheHostsEnd(t *testing.T) {
 	// signal and inherits the descriptor.
 	dir, run, states := t.TempDir(), t.TempDir(), t.TempDir()
 	seen := filepath.Join(states, "seen")
-	hosttest.Script(t, dir, "shell", fmt.Sprintf(
+	script(t, dir, "shell", fmt.Sprintf(
 		`( eval "cat <&$ORDERPORT_LIFELINE_FD" >/dev/null; echo > %s ) >/dev/null 2>&1 &
 echo > %s; exec sleep 100`, seen, filepath.Join(states, "up")))
 	host, err := os.Executable()
@@ -222,7 +223,7 @@ echo > %s; exec sleep 100`, seen, filepath.Join(states, "up")))
 		t.Fatal(err)
 	}
 	eventually(t, 5*time.Second, "the script runs", exists(filepath.Join(states, "up")))
-	time.Sleep(100 * time.Millisecond)
+	pause(100 * time.Millisecond)
 	if exists(seen)() {
 		t.Fatal("the lifeline ended while the host lives")
 	}

@@ -21,6 +21,8 @@ type routes struct {
 
 // rebuild publishes the routes anew after a unit has changed.
 func (h *Host) rebuild() {
+	h.routing.Lock()
+	defer h.routing.Unlock()
 	r := &routes{known: map[string][]*unit{}, expected: map[string]*unit{}}
 	for _, u := range h.all() {
 		u.mu.Lock()

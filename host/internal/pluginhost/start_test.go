@@ -14,7 +14,6 @@ import (
 
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/pluginhost"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 	"github.com/orderport/orderport/host/internal/pluginhost/lock"
 )
 
@@ -24,33 +23,33 @@ func TestOneBadBinaryDisturbsNobody(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		plan   hosttest.Plan
+		plan   behavior
 		reason string
 		state  connector.State
 	}{
-		{"it exits at once", hosttest.Plan{Before: "exit"}, "exit status 3; last output: no license found", connector.Backoff},
-		{"it panics before the handshake", hosttest.Plan{Before: "panic"}, "last output: panic: cannot find my library", connector.Backoff},
-		{"it never shakes hands", hosttest.Plan{Before: "mute"}, "no handshake within", connector.Backoff},
-		{"it only makes noise", hosttest.Plan{Before: "endless noise"}, "no handshake within", connector.Backoff},
-		{"it shakes hands and never serves", hosttest.Plan{Before: "never serves"}, "no handshake within", connector.Backoff},
-		{"it wants to be called on TCP", hosttest.Plan{Before: "tcp"}, `network "tcp"`, connector.Quarantined},
-		{"it names a foreign socket", hosttest.Plan{Before: "foreign socket"}, "not directly in the folder", connector.Quarantined},
-		{"it names a socket by climbing out", hosttest.Plan{Before: "climbing socket"}, "not directly in the folder", connector.Quarantined},
-		{"it dies in Describe", hosttest.Plan{Describe: "crash"}, "ended during Describe: exit status 2; last output: panic: describe is broken", connector.Backoff},
-		{"its Describe hangs", hosttest.Plan{Describe: "hang"}, "no answer to Describe within", connector.Backoff},
-		{"its type has no valid name", hosttest.Plan{Type: "lower-case"}, `connector_type "lower-case"`, connector.Quarantined},
-		{"its version is none", hosttest.Plan{Version: "v1"}, `version "v1"`, connector.Quarantined},
-		{"its name is blank", hosttest.Plan{Name: "  "}, `name "  "`, connector.Quarantined},
-		{"its schema is no JSON", hosttest.Plan{Schema: "{"}, "config_schema", connector.Quarantined},
-		{"its schema is open", hosttest.Plan{Schema: `{"type":"object"}`}, "additionalProperties", connector.Quarantined},
+		{"it exits at once", behavior{Before: "exit"}, "exit status 3; last output: no license found", connector.Backoff},
+		{"it panics before the handshake", behavior{Before: "panic"}, "last output: panic: cannot find my library", connector.Backoff},
+		{"it never shakes hands", behavior{Before: "mute"}, "no handshake within", connector.Backoff},
+		{"it only makes noise", behavior{Before: "endless noise"}, "no handshake within", connector.Backoff},
+		{"it shakes hands and never serves", behavior{Before: "never serves"}, "no handshake within", connector.Backoff},
+		{"it wants to be called on TCP", behavior{Before: "tcp"}, `network "tcp"`, connector.Quarantined},
+		{"it names a foreign socket", behavior{Before: "foreign socket"}, "not directly in the folder", connector.Quarantined},
+		{"it names a socket by climbing out", behavior{Before: "climbing socket"}, "not directly in the folder", connector.Quarantined},
+		{"it dies in Describe", behavior{Describe: "crash"}, "ended during Describe: exit status 2; last output: panic: describe is broken", connector.Backoff},
+		{"its Describe hangs", behavior{Describe: "hang"}, "no answer to Describe within", connector.Backoff},
+		{"its type has no valid name", behavior{Type: "lower-case"}, `connector_type "lower-case"`, connector.Quarantined},
+		{"its version is none", behavior{Version: "v1"}, `version "v1"`, connector.Quarantined},
+		{"its name is blank", behavior{Name: "  "}, `name "  "`, connector.Quarantined},
+		{"its schema is no JSON", behavior{Schema: "{"}, "config_schema", connector.Quarantined},
+		{"its schema is open", behavior{Schema: `{"type":"object"}`}, "additionalProperties", connector.Quarantined},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.opts.Limits.Start, w.opts.Limits.Describe = 2*time.Second, time.Second
 			w.opts.Limits.BackoffMin, w.opts.Limits.BackoffMax = time.Hour, time.Hour
-			hosttest.Install(t, w.dir, "bad", c.plan)
-			hosttest.Install(t, w.dir, "good", hosttest.Plan{Type: "GOOD"})
+			install(t, w.dir, "bad", c.plan)
+			install(t, w.dir, "good", behavior{Type: "GOOD"})
 			w.start()
 			s := w.status("bad")
 			if !strings.Contains(s.Reason, c.reason) || s.State != c.state || s.PID != 0 {
@@ -80,7 +79,7 @@ func assertEmpty(t *testing.T, dir string) {
 func TestFilesThatAreNoBinariesAreReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "good", hosttest.Plan{Type: "GOOD"})
+	install(t, w.dir, "good", behavior{Type: "GOOD"})
 	for name, content := range map[string]string{"text": "hello", "empty": ""} {
 		if err := os.WriteFile(filepath.Join(w.dir, "orderport-connector-"+name), []byte(content), 0o755); err != nil {
 			t.Fatal(err)
@@ -119,9 +118,9 @@ func TestUnknownTypeIsTheSentenceThatUsersSee(t *testing.T) {
 func TestTwoBinariesOfOneTypeAreBothRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := hosttest.Install(t, w.dir, "a", hosttest.Plan{Type: "SAME"})
-	b := hosttest.Install(t, w.dir, "b", hosttest.Plan{Type: "SAME", Version: "2.0.0"})
-	hosttest.Install(t, w.dir, "c", hosttest.Plan{Type: "OTHER"})
+	a := install(t, w.dir, "a", behavior{Type: "SAME"})
+	b := install(t, w.dir, "b", behavior{Type: "SAME", Version: "2.0.0"})
+	install(t, w.dir, "c", behavior{Type: "OTHER"})
 	h := w.start()
 	_, err := h.Get("SAME")
 	if !errors.Is(err, connector.ErrAmbiguous) || !strings.Contains(err.Error(), a) || !strings.Contains(err.Error(), b) {
@@ -147,9 +146,9 @@ func TestOnlyWhatTheLockPinsRuns(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Dev = false
 	ran := filepath.Join(t.TempDir(), "ran")
-	good := hosttest.Install(t, w.dir, "good", hosttest.Plan{Type: "GOOD"})
-	changed := hosttest.Install(t, w.dir, "changed", hosttest.Plan{Type: "CHANGED"})
-	lying := hosttest.Install(t, w.dir, "lying", hosttest.Plan{Type: "LYING"})
+	good := install(t, w.dir, "good", behavior{Type: "GOOD"})
+	changed := install(t, w.dir, "changed", behavior{Type: "CHANGED"})
+	lying := install(t, w.dir, "lying", behavior{Type: "LYING"})
 	var entries []lock.Entry
 	for _, path := range []string{good, changed, lying} {
 		in, err := pluginhost.Inspect(t.Context(), path, pluginhost.Options{})
@@ -162,8 +161,8 @@ func TestOnlyWhatTheLockPinsRuns(t *testing.T) {
 	if err := lock.Trust(w.dir, entries); err != nil {
 		t.Fatal(err)
 	}
-	hosttest.Install(t, w.dir, "changed", hosttest.Plan{Type: "CHANGED", Before: "report", State: ran})
-	hosttest.Install(t, w.dir, "stranger", hosttest.Plan{Type: "STRANGER", Before: "report", State: ran})
+	install(t, w.dir, "changed", behavior{Type: "CHANGED", Before: "report", State: ran})
+	install(t, w.dir, "stranger", behavior{Type: "STRANGER", Before: "report", State: ran})
 	h := w.start()
 
 	if diff := cmp.Diff([]string{"GOOD"}, h.Types()); diff != "" {
@@ -199,7 +198,7 @@ func TestOnlyTheNamedTypesAreLaunched(t *testing.T) {
 	w.opts.Dev, w.opts.Only = false, []string{"B"}
 	var entries []lock.Entry
 	for _, name := range []string{"A", "B"} {
-		path := hosttest.Install(t, w.dir, strings.ToLower(name), hosttest.Plan{Type: name})
+		path := install(t, w.dir, strings.ToLower(name), behavior{Type: name})
 		in, err := pluginhost.Inspect(t.Context(), path, pluginhost.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -221,7 +220,7 @@ func TestOnlyTheNamedTypesAreLaunched(t *testing.T) {
 func TestInspectTellsWhatABinaryIsAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir, run := t.TempDir(), t.TempDir()
-	path := hosttest.Install(t, dir, "x", hosttest.Plan{Type: "X", Version: "1.2.3"})
+	path := install(t, dir, "x", behavior{Type: "X", Version: "1.2.3"})
 	in, err := pluginhost.Inspect(t.Context(), path, pluginhost.Options{RunDir: run})
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +229,7 @@ func TestInspectTellsWhatABinaryIsAndLeavesNothing(t *testing.T) {
 		t.Errorf("entry %+v", e)
 	}
 	assertEmpty(t, run)
-	hosttest.Install(t, dir, "x", hosttest.Plan{Before: "exit"})
+	install(t, dir, "x", behavior{Before: "exit"})
 	if _, err := pluginhost.Inspect(t.Context(), path, pluginhost.Options{RunDir: run}); err == nil || !strings.Contains(err.Error(), "no license found") {
 		t.Errorf("inspecting a broken binary: %v", err)
 	}
@@ -239,8 +238,8 @@ func TestInspectTellsWhatABinaryIsAndLeavesNothing(t *testing.T) {
 
 func TestTwoConnectorsAreReadyWellWithinASecond(t *testing.T) {
 	w := newWorld(t)
-	hosttest.Install(t, w.dir, "a", hosttest.Plan{Type: "A"})
-	hosttest.Install(t, w.dir, "b", hosttest.Plan{Type: "B", Before: "noise"})
+	install(t, w.dir, "a", behavior{Type: "A"})
+	install(t, w.dir, "b", behavior{Type: "B", Before: "noise"})
 	begin := time.Now()
 	w.start()
 	took := time.Since(begin)
@@ -254,8 +253,8 @@ func TestSlowConnectorDoesNotHoldTheHostBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.opts.Limits.Settle = 300 * time.Millisecond
-	hosttest.Install(t, w.dir, "mute", hosttest.Plan{Before: "mute and stubborn"})
-	hosttest.Install(t, w.dir, "good", hosttest.Plan{Type: "GOOD"})
+	install(t, w.dir, "mute", behavior{Before: "mute and stubborn"})
+	install(t, w.dir, "good", behavior{Type: "GOOD"})
 	begin := time.Now()
 	w.start()
 	if s := w.status("mute"); s.State != connector.Starting || time.Since(begin) > 3*time.Second {

@@ -77,7 +77,7 @@ func (s *supervisor) started(r result) {
 		s.candidateFailed(r.err)
 	case s.active == nil || r.img != s.active.img || s.current != nil:
 		if r.inst != nil { // overtaken by a newer binary
-			go r.inst.proc.Stop(s.host.opts.Limits.Stop, "replaced")
+			r.inst.stopInBackground(s.host, "replaced")
 		}
 		s.discard(r.img)
 	case r.err == nil:
@@ -99,7 +99,7 @@ func (s *supervisor) discard(img *image.Image) {
 // new calls go to it, the process before it drains.
 func (s *supervisor) register(r result) {
 	if err := s.host.admit(s.file, r.inst.id); err != nil {
-		go r.inst.proc.Stop(s.host.opts.Limits.Stop, "not admitted")
+		r.inst.stopInBackground(s.host, "not admitted")
 		s.candidateFailed(err)
 		return
 	}
@@ -127,7 +127,7 @@ func (s *supervisor) register(r result) {
 // resume takes a restarted process into use.
 func (s *supervisor) resume(inst *instance) {
 	if err := inst.id.sameAs(s.active.id); err != nil {
-		go inst.proc.Stop(s.host.opts.Limits.Stop, "identity changed")
+		inst.stopInBackground(s.host, "identity changed")
 		s.restartFailed(err)
 		return
 	}
@@ -150,9 +150,7 @@ func (s *supervisor) drain(inst *instance) {
 		case <-inst.proc.Done():
 		case <-s.host.halted:
 		}
-		if err := inst.proc.Stop(s.host.opts.Limits.Stop, "replaced"); err != nil {
-			s.host.log.ErrorContext(s.ctx, "connector process can't be ended", "error", err)
-		}
+		s.host.end(inst.proc, s.host.opts.Limits.Stop, "replaced")
 		s.update(func() {
 			s.draining = slices.DeleteFunc(s.draining, func(d *instance) bool { return d == inst })
 		})
@@ -270,13 +268,11 @@ func (s *supervisor) shutdown() {
 		case <-current.proc.Done():
 		case <-s.host.halted:
 		}
-		if err := current.proc.Stop(s.host.opts.Limits.Stop, "host stops it"); err != nil {
-			s.host.log.Error("connector process can't be ended", "error", err)
-		}
+		s.host.end(current.proc, s.host.opts.Limits.Stop, "host stops it")
 	}
 	for range s.starting {
 		if r := <-s.results; r.inst != nil {
-			r.inst.proc.Stop(s.host.opts.Limits.Stop, "host stops it")
+			s.host.end(r.inst.proc, s.host.opts.Limits.Stop, "host stops it")
 		}
 	}
 	if s.next != nil {

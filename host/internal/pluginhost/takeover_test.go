@@ -9,7 +9,6 @@ import (
 
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/pluginhost"
-	"github.com/orderport/orderport/host/internal/pluginhost/hosttest"
 	"github.com/orderport/orderport/host/internal/pluginhost/lock"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 )
@@ -17,7 +16,8 @@ import (
 func pidOf(t *testing.T, p connector.Port) int {
 	t.Helper()
 	res, err := p.TestConnection(t.Context(), &connectorv1.TestConnectionRequest{
-		Connection: &connectorv1.Connection{Config: []byte(`{"say":"pid"}`)}})
+		Connection: &connectorv1.Connection{Config: []byte(`{"say":"pid"}`)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestNewBinaryIsTakenOverWithoutLosingARunningExport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.opts.Limits.Scan = 50 * time.Millisecond
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Version: "1.0.0"})
+	install(t, w.dir, "noop", behavior{Version: "1.0.0"})
 	h := w.start()
 	p := w.port("NOOP")
 	oldPID := w.status("noop").PID
@@ -44,7 +44,7 @@ func TestNewBinaryIsTakenOverWithoutLosingARunningExport(t *testing.T) {
 		done <- outcome{r, err}
 	}()
 	eventually(t, 5*time.Second, "the export runs", exists(gate+".entered"))
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Version: "2.0.0"})
+	install(t, w.dir, "noop", behavior{Version: "2.0.0"})
 	eventually(t, 10*time.Second, "the new binary is in use", func() bool { return p.Describe().GetVersion() == "2.0.0" })
 
 	if pid := pidOf(t, p); pid == oldPID {
@@ -71,7 +71,7 @@ func TestNewBinaryIsTakenOverWithoutLosingARunningExport(t *testing.T) {
 
 func TestBrokenNewBinaryLeavesTheOldOneRunning(t *testing.T) {
 	t.Parallel()
-	for name, plan := range map[string]hosttest.Plan{
+	for name, plan := range map[string]behavior{
 		"last output: no license found":     {Before: "exit"},
 		"its Describe answer can't be used": {Version: "x"},
 		"no answer to Describe within":      {Describe: "hang"},
@@ -80,10 +80,10 @@ func TestBrokenNewBinaryLeavesTheOldOneRunning(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.opts.Limits.Describe = 500 * time.Millisecond
-			hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+			install(t, w.dir, "noop", behavior{})
 			h := w.start()
 			p, pid := w.port("NOOP"), w.status("noop").PID
-			hosttest.Install(t, w.dir, "noop", plan)
+			install(t, w.dir, "noop", plan)
 			if err := h.Rescan(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -119,11 +119,11 @@ func TestLockDecidesWhenAReplacedBinaryIsTakenOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Version: "1.0.0"})
+	install(t, w.dir, "noop", behavior{Version: "1.0.0"})
 	trust()
 	w.start()
 	p := w.port("NOOP")
-	hosttest.Install(t, w.dir, "noop", hosttest.Plan{Version: "2.0.0"})
+	install(t, w.dir, "noop", behavior{Version: "2.0.0"})
 	eventually(t, 5*time.Second, "the reason is shown", func() bool {
 		return strings.Contains(w.status("noop").Reason, "not taken over") && !w.status("noop").Trusted
 	})
@@ -151,7 +151,7 @@ func TestBrokenLockFileStopsNothingThatRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.opts.Dev, w.opts.Limits.Scan = false, 20*time.Millisecond
-	path := hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	path := install(t, w.dir, "noop", behavior{})
 	in, err := pluginhost.Inspect(t.Context(), path, pluginhost.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestRemovedAndAddedBinariesAreNoticed(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Limits.Scan = 20 * time.Millisecond
 	h := w.start()
-	path := hosttest.Install(t, w.dir, "noop", hosttest.Plan{})
+	path := install(t, w.dir, "noop", behavior{})
 	eventually(t, 5*time.Second, "the new binary is ready", func() bool { return len(h.Types()) == 1 })
 	pid := w.status("noop").PID
 	os.Remove(path)

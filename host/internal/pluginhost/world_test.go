@@ -160,7 +160,7 @@ func (m *memorySink) Progress(message string) {
 // eventually waits for something that has no signal of its own.
 func eventually(tb testing.TB, within time.Duration, what string, is func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(within); !is(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(within); !is(); pause(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			tb.Fatalf("not within %s: %s", within, what)
 		}

@@ -66,7 +66,7 @@ func (s *Sink) Drain(stream string, r io.Reader) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Read(buf)
-		w.Write(buf[:n])
+		w.Take(buf[:n])
 		if err != nil {
 			return
 		}
@@ -88,16 +88,21 @@ type Writer struct {
 	over int // bytes of the line that did not fit
 }
 
-// Write takes the next bytes of the stream.
+// Write is Take for those who want an io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
+	w.Take(p)
+	return len(p), nil
+}
+
+// Take takes the next bytes of the stream.
+func (w *Writer) Take(p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := len(p)
 	for {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
 			w.add(p)
-			return n, nil
+			return
 		}
 		w.add(p[:i])
 		w.flush()

@@ -110,12 +110,12 @@ func copyToFile(src io.Reader, dir string) (*Image, error) {
 	}
 	// The writing descriptor must be gone before anybody executes the file.
 	if err = errors.Join(err, tmp.Close()); err != nil {
-		os.Remove(tmp.Name())
+		_ = os.Remove(tmp.Name())
 		return nil, err
 	}
 	file, err := os.Open(tmp.Name())
 	if err != nil {
-		os.Remove(tmp.Name())
+		_ = os.Remove(tmp.Name())
 		return nil, err
 	}
 	return &Image{SHA256: sum, Size: size, file: file, path: tmp.Name()}, nil

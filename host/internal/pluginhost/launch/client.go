@@ -63,7 +63,8 @@ func dialOptions() []grpc.DialOption {
 // refuseBroker keeps go-plugin from opening its broker stream. The Port has no
 // call-backs, and every message on that stream costs the host a goroutine.
 func refuseBroker(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
-	next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	next grpc.Streamer, opts ...grpc.CallOption,
+) (grpc.ClientStream, error) {
 	if method == "/plugin.GRPCBroker/StartStream" {
 		return nil, status.Error(codes.Unimplemented, "the host has no broker")
 	}
@@ -95,6 +96,7 @@ func (p *Process) Ping(ctx context.Context) error {
 	switch status.Code(err) {
 	case codes.DeadlineExceeded, codes.Unavailable, codes.Canceled:
 		return fmt.Errorf("ping: %w", err)
+	default:
+		return nil
 	}
-	return nil
 }

@@ -25,11 +25,11 @@ func filterHandshake(stdout io.Reader, out *io.PipeWriter, sink *connlog.Sink) {
 	for {
 		n, err := stdout.Read(buf)
 		if line := f.feed(buf[:n]); line != nil {
-			out.Write(append(line, '\n')) // returns once go-plugin has it, or has given up
+			_, _ = out.Write(append(line, '\n')) // returns once go-plugin has it, or has given up
 			out.Close()
 		}
 		if err != nil {
-			noise.Write(f.line)
+			noise.Take(f.line)
 			return
 		}
 	}
@@ -59,7 +59,7 @@ func (f *handshakeFinder) feed(p []byte) []byte {
 		}
 		p = rest
 	}
-	f.noise.Write(p)
+	f.noise.Take(p)
 	return handshake
 }
 
@@ -67,11 +67,11 @@ func (f *handshakeFinder) take(part []byte) {
 	f.seen += len(part)
 	switch {
 	case f.long:
-		f.noise.Write(part)
+		f.noise.Take(part)
 	case len(f.line)+len(part) > maxHandshake || f.seen > maxNoise:
 		f.long = true
-		f.noise.Write(f.line)
-		f.noise.Write(part)
+		f.noise.Take(f.line)
+		f.noise.Take(part)
 		f.line = nil
 	default:
 		f.line = append(f.line, part...)
@@ -84,8 +84,8 @@ func (f *handshakeFinder) endLine() []byte {
 		f.found, f.line = true, nil
 		return line
 	}
-	f.noise.Write(f.line)
-	f.noise.Write([]byte{'\n'})
+	f.noise.Take(f.line)
+	f.noise.Take([]byte{'\n'})
 	f.line = f.line[:0]
 	f.long = f.seen > maxNoise
 	return nil

@@ -130,11 +130,11 @@ func (p *Process) abandon() {
 	forked, dir := p.os != nil, p.dir
 	p.mu.Unlock()
 	if forked {
-		await(p.cleaned, reapTime)
+		_ = await(p.cleaned, reapTime)
 		return
 	}
 	if dir != "" {
-		os.RemoveAll(dir) // go-plugin leaves it behind
+		_ = os.RemoveAll(dir) // go-plugin leaves it behind; else the sweep has it
 	}
 }
 
@@ -184,7 +184,7 @@ func (p *Process) watch(std *streams, handshake *io.PipeWriter) {
 
 	read := make(chan struct{})
 	go func() { readers.Wait(); close(read) }()
-	await(read, drainTime) // something that left the group may hold the pipes
+	_ = await(read, drainTime) // something that left the group may hold the pipes
 	std.closeHostSide()
 	handshake.Close()
 	p.spec.Sink.End()
@@ -201,7 +201,7 @@ func (p *Process) watch(std *streams, handshake *io.PipeWriter) {
 func (p *Process) killRest() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	syscall.Kill(-p.os.Pid, syscall.SIGKILL)
+	_ = syscall.Kill(-p.os.Pid, syscall.SIGKILL) // usually nobody is left
 	p.reaped = true
 }
 
@@ -214,7 +214,7 @@ func (p *Process) clean() {
 	p.mu.Unlock()
 	rundir.KillMarked(dir)
 	p.client.Kill()
-	os.RemoveAll(dir)
+	_ = os.RemoveAll(dir) // else the sweep has it
 }
 
 // Conn is the connection to the process.
@@ -257,7 +257,7 @@ func (p *Process) signal(sig syscall.Signal, reason string) {
 		p.byHost = reason
 	}
 	if p.os != nil {
-		syscall.Kill(-p.os.Pid, sig)
+		_ = syscall.Kill(-p.os.Pid, sig) // it may have just ended
 	}
 }
 
@@ -279,7 +279,7 @@ func (p *Process) Stop(grace time.Duration, reason string) error {
 	p.mu.Unlock()
 	p.askToStop(grace)
 	if await(p.done, 0) {
-		await(p.cleaned, reapTime)
+		_ = await(p.cleaned, reapTime)
 		return nil
 	}
 	p.mu.Lock()
@@ -302,7 +302,7 @@ func (p *Process) askToStop(grace time.Duration) {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		shutdown(ctx, p.conn)
+		_ = shutdown(ctx, p.conn) // its own death may cut the answer off
 	}()
 	select {
 	case <-p.done:
@@ -312,9 +312,11 @@ func (p *Process) askToStop(grace time.Duration) {
 	<-answered
 }
 
+// awaitErr waits for the end of what failed anyway; its error says nothing new.
 func awaitErr(ch <-chan error, d time.Duration) {
 	select {
-	case <-ch:
+	case err := <-ch:
+		_ = err
 	case <-time.After(d):
 	}
 }

@@ -65,7 +65,7 @@ func (l *Launcher) fork(path string, argv []string, attr *os.ProcAttr) (*os.Proc
 // Close ends the thread and closes the lifeline: what still runs dies.
 func (l *Launcher) Close() {
 	close(l.requests)
-	l.lifeline.close()
+	_ = l.lifeline.close()
 }
 
 // reap waits for the end of a process. ended is called when it has ended and

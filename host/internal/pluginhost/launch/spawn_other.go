@@ -27,7 +27,7 @@ func (l *Launcher) fork(path string, argv []string, attr *os.ProcAttr) (*os.Proc
 }
 
 // Close closes the lifeline: what still runs and watches it dies.
-func (l *Launcher) Close() { l.lifeline.close() }
+func (l *Launcher) Close() { _ = l.lifeline.close() }
 
 // reap waits for the end of a process and calls ended right after it.
 func reap(p *os.Process, ended func()) (*os.ProcessState, error) {

@@ -144,7 +144,7 @@ func write(dir string, f *File) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // nothing to remove once it is renamed
+	defer func() { _ = os.Remove(tmp.Name()) }() // not there any more once it is renamed
 	_, err = tmp.Write(append(raw, '\n'))
 	if err == nil {
 		err = tmp.Chmod(0o644)

@@ -70,7 +70,7 @@ func create(base string) (_ *Dir, err error) {
 	d := &Dir{path: filepath.Join(base, runPrefix+strings.TrimPrefix(filepath.Base(tmp), newPrefix))}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(tmp)
+			_ = os.RemoveAll(tmp)
 			d.Close()
 		}
 	}()
@@ -144,7 +144,7 @@ func sweep(base string, log *slog.Logger) {
 		case e.IsDir() && strings.HasPrefix(e.Name(), runPrefix):
 			sweepRun(dir, log)
 		case e.IsDir() && strings.HasPrefix(e.Name(), newPrefix) && olderThan(e, newLife):
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir) // the next sweep tries again
 		}
 	}
 }

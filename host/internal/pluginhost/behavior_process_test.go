@@ -1,4 +1,4 @@
-package hosttest
+package pluginhost_test
 
 import (
 	"cmp"
@@ -22,14 +22,14 @@ import (
 )
 
 // connect is the connector's main.
-func connect(p Plan) {
+func connect(p behavior) {
 	before(p)
 	out := os.Stdout
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion: port.ProtocolVersion, MagicCookieKey: port.CookieKey, MagicCookieValue: port.CookieValue,
 		},
-		Plugins: plugin.PluginSet{port.PluginName: &servedPlugin{service: &connector{plan: p}}},
+		Plugins: plugin.PluginSet{port.PluginName: &servedPlugin{service: &hostile{plan: p}}},
 		Logger:  hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr, JSONFormat: true}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			go after(p, out)
@@ -39,40 +39,40 @@ func connect(p Plan) {
 }
 
 // before does what a plan wants done before the handshake.
-func before(p Plan) {
+func before(p behavior) {
 	switch p.Before {
 	case "noise":
-		fmt.Println("starting up …\n1|not a handshake")
-		fmt.Println(strings.Repeat("x", 100<<10))
+		fmt.Fprintln(os.Stdout, "starting up …\n1|not a handshake")
+		fmt.Fprintln(os.Stdout, strings.Repeat("x", 100<<10))
 	case "endless noise":
 		for {
-			fmt.Println(strings.Repeat("noise ", 1000))
+			fmt.Fprintln(os.Stdout, strings.Repeat("noise ", 1000))
 		}
 	case "exit":
 		fmt.Fprintln(os.Stderr, "no license found")
-		os.Exit(3)
+		exit(3)
 	case "panic":
 		panic("cannot find my library")
 	case "mute":
-		time.Sleep(time.Hour)
+		pause(time.Hour)
 	case "mute and stubborn":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-		time.Sleep(time.Hour)
+		pause(time.Hour)
 	case "tcp":
-		fmt.Println("1|1|tcp|127.0.0.1:1|grpc|")
-		time.Sleep(time.Hour)
+		fmt.Fprintln(os.Stdout, "1|1|tcp|127.0.0.1:1|grpc|")
+		pause(time.Hour)
 	case "foreign socket":
-		fmt.Println("1|1|unix|/run/foreign.sock|grpc|")
-		time.Sleep(time.Hour)
+		fmt.Fprintln(os.Stdout, "1|1|unix|/run/foreign.sock|grpc|")
+		pause(time.Hour)
 	case "climbing socket":
-		fmt.Printf("1|1|unix|%s/../foreign.sock|grpc|\n", os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))
-		time.Sleep(time.Hour)
+		fmt.Fprintf(os.Stdout, "1|1|unix|%s/../foreign.sock|grpc|\n", os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))
+		pause(time.Hour)
 	case "never serves":
 		neverServe()
 	case "fail once":
 		if _, err := os.Stat(p.State); err != nil {
 			os.WriteFile(p.State, nil, 0o600)
-			os.Exit(4)
+			exit(4)
 		}
 	case "report":
 		report(p.State)
@@ -92,8 +92,8 @@ func neverServe() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Printf("1|1|unix|%s|grpc|\n", path)
-	time.Sleep(time.Hour)
+	fmt.Fprintf(os.Stdout, "1|1|unix|%s|grpc|\n", path)
+	pause(time.Hour)
 }
 
 // report writes down what the process was given.
@@ -118,7 +118,7 @@ func report(path string) {
 }
 
 // after does what a plan wants done once it serves.
-func after(p Plan, stdout *os.File) {
+func after(p behavior, stdout *os.File) {
 	stderr := os.NewFile(2, "stderr") // go-plugin replaces os.Stderr
 	switch p.Serve {
 	case "bad json":
@@ -129,7 +129,7 @@ func after(p Plan, stdout *os.File) {
 			fmt.Fprintln(stderr, line)
 		}
 	case "long lines":
-		time.Sleep(50 * time.Millisecond) // after the handshake
+		pause(50 * time.Millisecond) // after the handshake
 		for range 8 {
 			fmt.Fprintln(stdout, strings.Repeat("o", 1<<20))
 			fmt.Fprintln(stderr, strings.Repeat("e", 1<<20))
@@ -151,10 +151,10 @@ func after(p Plan, stdout *os.File) {
 		fd, _ := strconv.Atoi(os.Getenv(port.LifelineEnv))
 		os.NewFile(uintptr(fd), "lifeline").Read(make([]byte, 1))
 		os.WriteFile(p.State, nil, 0o600)
-		os.Exit(0)
+		exit(0)
 	case "die soon":
-		time.Sleep(300 * time.Millisecond)
-		os.Exit(5)
+		pause(300 * time.Millisecond)
+		exit(5)
 	}
 }
 
@@ -187,14 +187,14 @@ func (*servedPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.Clien
 const defaultSchema = `{"type":"object","additionalProperties":false,"properties":{
 	"password":{"type":"string","writeOnly":true},"say":{"type":"string"}}}`
 
-func (c *connector) Describe(context.Context, *connectorv1.DescribeRequest) (*connectorv1.DescribeResponse, error) {
+func (c *hostile) Describe(context.Context, *connectorv1.DescribeRequest) (*connectorv1.DescribeResponse, error) {
 	version := cmp.Or(c.plan.Version, "1.0.0")
 	switch c.plan.Describe {
 	case "hang":
 		select {}
 	case "crash":
 		fmt.Fprintln(os.NewFile(2, "stderr"), "panic: describe is broken")
-		os.Exit(2)
+		exit(2)
 	case "change":
 		n, _ := os.ReadFile(c.plan.State)
 		os.WriteFile(c.plan.State, append(n, 'x'), 0o600)

@@ -1,11 +1,4 @@
-// Package hosttest makes connector binaries for the tests of package
-// pluginhost and its parts: well-behaved ones and hostile ones.
-//
-// The test binary itself is the connector. Install copies it into a plugin
-// directory with a Plan appended; started with the connector's handshake
-// cookie, it follows the plan instead of running tests. So nothing has to be
-// built, and any two plans are two binaries with digests of their own.
-package hosttest
+package pluginhost_test
 
 import (
 	"bytes"
@@ -15,13 +8,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orderport/orderport/sdk/port"
 )
 
-// Plan says how a connector behaves. The zero value is a well-behaved one of
+// The test binary itself is the connector of all tests. install copies it into
+// a plugin directory with a behavior appended; started with the connector's
+// handshake cookie, it behaves so instead of running tests. Nothing has to be
+// built, and any two behaviors are two binaries with digests of their own.
+
+// behavior says how a connector behaves. The zero value is a well-behaved one of
 // type NOOP.
-type Plan struct {
+type behavior struct {
 	Type    string `json:"type,omitempty"`    // NOOP
 	Name    string `json:"name,omitempty"`    // Noop
 	Version string `json:"version,omitempty"` // 1.0.0
@@ -40,17 +39,25 @@ type Plan struct {
 
 const marker = "\n#orderport-test-plan:"
 
-// Main runs the plan of the running binary if it was started as a connector,
+// runAs runs the plan of the running binary if it was started as a connector,
 // and otherwise the tests.
-func Main(m *testing.M) int {
+func runAs(m *testing.M) {
 	if os.Getenv(port.CookieKey) == port.CookieValue {
-		connect(readPlan())
-		return 0
+		connect(readBehavior())
+		return
 	}
-	return m.Run()
+	m.Run()
 }
 
-func readPlan() Plan {
+// exit ends a connector's process.
+func exit(code int) {
+	os.Exit(code) //nolint:forbidigo // a connector that dies is what is tested
+}
+
+// pause waits where a connector, or a poll with a deadline, has no signal.
+func pause(d time.Duration) { <-time.After(d) }
+
+func readBehavior() behavior {
 	f, err := os.Open("/proc/self/exe")
 	if err != nil {
 		panic(err)
@@ -65,16 +72,16 @@ func readPlan() Plan {
 		panic(err)
 	}
 	_, text, _ := bytes.Cut(tail, []byte(marker))
-	var p Plan
+	var p behavior
 	if err := json.Unmarshal(text, &p); err != nil {
 		panic(err)
 	}
 	return p
 }
 
-// Install writes a connector that follows a plan to dir and returns its path.
+// install writes a connector that follows a plan to dir and returns its path.
 // An existing file is replaced the way that installers do it, by a rename.
-func Install(tb testing.TB, dir, name string, p Plan) string {
+func install(tb testing.TB, dir, name string, p behavior) string {
 	tb.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -109,8 +116,8 @@ func Install(tb testing.TB, dir, name string, p Plan) string {
 	return path
 }
 
-// Script writes a connector that is a shell script.
-func Script(tb testing.TB, dir, name, body string) string {
+// script writes a connector that is a shell script.
+func script(tb testing.TB, dir, name, body string) string {
 	tb.Helper()
 	path := filepath.Join(dir, port.BinaryPrefix+name)
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {

@@ -1,4 +1,4 @@
-package hosttest
+package pluginhost_test
 
 import (
 	"bytes"
@@ -17,11 +17,11 @@ import (
 	"github.com/orderport/orderport/sdk/port"
 )
 
-// connector is the service of a test connector. What an export does is in the
+// hostile is the service of a test connector. What an export does is in the
 // order's notes, see Export.
-type connector struct {
+type hostile struct {
 	connectorv1.UnimplementedConnectorServiceServer
-	plan Plan
+	plan behavior
 }
 
 type exportStream = connectorv1.ConnectorService_ExportServer
@@ -40,15 +40,18 @@ func sendChunk(s exportStream, c *connectorv1.StorePayload) error {
 
 func sendCheckpoint(s exportStream, size int) error {
 	return s.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_SaveCheckpoint{
-		SaveCheckpoint: &connectorv1.SaveCheckpoint{Data: make([]byte, size), ExternalRef: "ref"}}})
+		SaveCheckpoint: &connectorv1.SaveCheckpoint{Data: make([]byte, size), ExternalRef: "ref"},
+	}})
 }
 
 func failure(start *connectorv1.ExportStart, message string) *connectorv1.ExportResult {
-	return &connectorv1.ExportResult{ExportId: start.GetExportId(),
-		Error: &connectorv1.Error{Code: connectorv1.ErrorCode_ERROR_CODE_INTERNAL, Message: message}}
+	return &connectorv1.ExportResult{
+		ExportId: start.GetExportId(),
+		Error:    &connectorv1.Error{Code: connectorv1.ErrorCode_ERROR_CODE_INTERNAL, Message: message},
+	}
 }
 
-func (c *connector) Export(s exportStream) error {
+func (c *hostile) Export(s exportStream) error {
 	req, err := s.Recv()
 	if err != nil {
 		return err
@@ -62,10 +65,10 @@ func (c *connector) Export(s exportStream) error {
 	return act(c, s, start, argument)
 }
 
-type act func(c *connector, s exportStream, start *connectorv1.ExportStart, argument string) error
+type act func(c *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error
 
 var acts = map[string]act{
-	"": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		return sendResult(s, result(start))
 	},
 	"deliver":   deliver,
@@ -79,45 +82,45 @@ var acts = map[string]act{
 	"raise":     raise,
 	"say":       say,
 	"wait":      waitForFile,
-	"slow-end": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"slow-end": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		sendResult(s, result(start))
 		<-s.Context().Done()
 		return nil
 	},
-	"die-after": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"die-after": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		sendResult(s, result(start))
-		time.Sleep(100 * time.Millisecond)
+		pause(100 * time.Millisecond)
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	},
-	"two": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"two": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		sendResult(s, result(start))
 		return sendResult(s, result(start))
 	},
-	"progress-after": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"progress-after": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		sendResult(s, result(start))
 		return s.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_Progress{Progress: &connectorv1.Progress{}}})
 	},
-	"none": func(*connector, exportStream, *connectorv1.ExportStart, string) error { return nil },
-	"both": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"none": func(*hostile, exportStream, *connectorv1.ExportStart, string) error { return nil },
+	"both": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		r := failure(start, "x")
 		r.Success = true
 		return sendResult(s, r)
 	},
-	"neither": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"neither": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		return sendResult(s, &connectorv1.ExportResult{ExportId: start.GetExportId()})
 	},
-	"other-id": func(_ *connector, s exportStream, _ *connectorv1.ExportStart, _ string) error {
+	"other-id": func(_ *hostile, s exportStream, _ *connectorv1.ExportStart, _ string) error {
 		return sendResult(s, &connectorv1.ExportResult{ExportId: "other", Success: true})
 	},
-	"unknown": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"unknown": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		s.Send(&connectorv1.ExportResponse{})
 		return sendResult(s, result(start))
 	},
-	"status": func(_ *connector, _ exportStream, _ *connectorv1.ExportStart, argument string) error {
+	"status": func(_ *hostile, _ exportStream, _ *connectorv1.ExportStart, argument string) error {
 		return status.Error(codes.Internal, "broken: "+argument)
 	},
-	"many": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"many": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		r := result(start)
 		r.Metadata = map[string]string{}
 		for i := range 500 {
@@ -125,11 +128,11 @@ var acts = map[string]act{
 		}
 		return sendResult(s, r)
 	},
-	"huge": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"huge": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		r := failure(start, strings.Repeat("m", port.MaxMessage+1))
 		return sendResult(s, r)
 	},
-	"size": func(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+	"size": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		r := result(start)
 		r.ErpOrderId = fmt.Sprint(len(start.GetDraftOrder().GetLines()[0].GetDescription()))
 		return sendResult(s, r)
@@ -137,7 +140,7 @@ var acts = map[string]act{
 }
 
 // deliver does what an ordinary export does: payload, checkpoint, result.
-func deliver(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+func deliver(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 	data := bytes.Repeat([]byte("order "), 200)
 	if err := sendChunk(s, &connectorv1.StorePayload{FileName: "order.json", Data: data, Last: true}); err != nil {
 		return err
@@ -170,7 +173,7 @@ func end(s exportStream, start *connectorv1.ExportStart) error {
 }
 
 // storeOf stores a payload of so many bytes in chunks of MaxChunk.
-func storeOf(_ *connector, s exportStream, start *connectorv1.ExportStart, argument string) error {
+func storeOf(_ *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error {
 	var size int
 	fmt.Sscan(argument, &size)
 	name := "p.bin"
@@ -186,7 +189,7 @@ func storeOf(_ *connector, s exportStream, start *connectorv1.ExportStart, argum
 	}
 }
 
-func oneChunk(_ *connector, s exportStream, start *connectorv1.ExportStart, argument string) error {
+func oneChunk(_ *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error {
 	var size int
 	fmt.Sscan(argument, &size)
 	if err := sendChunk(s, &connectorv1.StorePayload{FileName: "c.bin", Data: make([]byte, size), Last: true}); err != nil {
@@ -195,7 +198,7 @@ func oneChunk(_ *connector, s exportStream, start *connectorv1.ExportStart, argu
 	return end(s, start)
 }
 
-func endlessPayload(_ *connector, s exportStream, _ *connectorv1.ExportStart, _ string) error {
+func endlessPayload(_ *hostile, s exportStream, _ *connectorv1.ExportStart, _ string) error {
 	chunk := make([]byte, port.MaxChunk)
 	for {
 		if err := sendChunk(s, &connectorv1.StorePayload{FileName: "e.bin", Data: chunk}); err != nil {
@@ -204,20 +207,20 @@ func endlessPayload(_ *connector, s exportStream, _ *connectorv1.ExportStart, _ 
 	}
 }
 
-func renamedPayload(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+func renamedPayload(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 	sendChunk(s, &connectorv1.StorePayload{FileName: "a", Data: []byte("1")})
 	sendChunk(s, &connectorv1.StorePayload{FileName: "b", Data: []byte("2"), Last: true})
 	return end(s, start)
 }
 
-func storeNamed(_ *connector, s exportStream, start *connectorv1.ExportStart, argument string) error {
+func storeNamed(_ *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error {
 	if err := sendChunk(s, &connectorv1.StorePayload{FileName: argument, Data: []byte("x"), Last: true}); err != nil {
 		return err
 	}
 	return end(s, start)
 }
 
-func checkpointOf(_ *connector, s exportStream, start *connectorv1.ExportStart, argument string) error {
+func checkpointOf(_ *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error {
 	var size int
 	fmt.Sscan(argument, &size)
 	if err := sendCheckpoint(s, size); err != nil {
@@ -232,20 +235,20 @@ func checkpointOf(_ *connector, s exportStream, start *connectorv1.ExportStart, 
 	return end(s, start)
 }
 
-func checkpointInPayload(_ *connector, s exportStream, start *connectorv1.ExportStart, _ string) error {
+func checkpointInPayload(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 	sendChunk(s, &connectorv1.StorePayload{FileName: "a", Data: []byte("1")})
 	sendCheckpoint(s, 1)
 	return end(s, start)
 }
 
 // raise sends the process itself a signal, or makes it panic or exit.
-func raise(_ *connector, _ exportStream, _ *connectorv1.ExportStart, argument string) error {
+func raise(_ *hostile, _ exportStream, _ *connectorv1.ExportStart, argument string) error {
 	switch argument {
 	case "panic":
 		panic("order 4711 is too much for me")
 	case "exit":
 		fmt.Fprintln(os.NewFile(2, "stderr"), `{"@level":"error","@message":"disk is gone"}`)
-		os.Exit(7)
+		exit(7)
 	case "stop":
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case "kill":
@@ -255,13 +258,15 @@ func raise(_ *connector, _ exportStream, _ *connectorv1.ExportStart, argument st
 }
 
 // say spreads the config's password over everything a connector can write to.
-func say(_ *connector, s exportStream, start *connectorv1.ExportStart, argument string) error {
+func say(_ *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error {
 	var config struct{ Password string }
 	json.Unmarshal(start.GetConnection().GetConfig(), &config)
 	secret := config.Password
 	stderr := os.NewFile(2, "stderr")
-	line, _ := json.Marshal(map[string]any{"@level": "warn", "@message": "login with " + secret, secret: "k",
-		"value": secret, "nested": map[string]any{"deep": []string{secret}}, "connector": "spoofed", "level": "spoofed"})
+	line, _ := json.Marshal(map[string]any{
+		"@level": "warn", "@message": "login with " + secret, secret: "k",
+		"value": secret, "nested": map[string]any{"deep": []string{secret}}, "connector": "spoofed", "level": "spoofed",
+	})
 	fmt.Fprintf(stderr, "plain %s\n%s\n", secret, line)
 	fmt.Fprintf(os.Stdout, "late stdout %s\n", secret)
 	fmt.Fprintf(os.Stderr, "late stderr %s\n", secret)
@@ -270,7 +275,7 @@ func say(_ *connector, s exportStream, start *connectorv1.ExportStart, argument 
 	case "status":
 		return status.Error(codes.Internal, "with "+secret)
 	case "crash":
-		time.Sleep(50 * time.Millisecond)
+		pause(50 * time.Millisecond)
 		panic("with " + secret)
 	}
 	r := failure(start, "login failed with "+secret)
@@ -280,7 +285,7 @@ func say(_ *connector, s exportStream, start *connectorv1.ExportStart, argument 
 }
 
 // waitForFile ends when the test creates a file.
-func waitForFile(c *connector, s exportStream, start *connectorv1.ExportStart, argument string) error {
+func waitForFile(c *hostile, s exportStream, start *connectorv1.ExportStart, argument string) error {
 	os.WriteFile(argument+".entered", nil, 0o600)
 	for s.Context().Err() == nil {
 		if _, err := os.Stat(argument); err == nil {
@@ -288,12 +293,12 @@ func waitForFile(c *connector, s exportStream, start *connectorv1.ExportStart, a
 			r.ErpOrderId = c.plan.Version
 			return sendResult(s, r)
 		}
-		time.Sleep(5 * time.Millisecond)
+		pause(5 * time.Millisecond)
 	}
 	return s.Context().Err()
 }
 
-func (c *connector) TestConnection(_ context.Context, req *connectorv1.TestConnectionRequest) (*connectorv1.TestConnectionResponse, error) {
+func (c *hostile) TestConnection(_ context.Context, req *connectorv1.TestConnectionRequest) (*connectorv1.TestConnectionResponse, error) {
 	var config struct{ Say string }
 	json.Unmarshal(req.GetConnection().GetConfig(), &config)
 	if config.Say == "pid" {
@@ -302,7 +307,7 @@ func (c *connector) TestConnection(_ context.Context, req *connectorv1.TestConne
 	return &connectorv1.TestConnectionResponse{Success: true}, nil
 }
 
-func (c *connector) FetchAcks(_ *connectorv1.FetchAcksRequest, s connectorv1.ConnectorService_FetchAcksServer) error {
+func (c *hostile) FetchAcks(_ *connectorv1.FetchAcksRequest, s connectorv1.ConnectorService_FetchAcksServer) error {
 	for i := range 3 {
 		if err := s.Send(&connectorv1.FetchAcksResponse{Handle: fmt.Sprint("ack-", i)}); err != nil {
 			return err
@@ -311,7 +316,7 @@ func (c *connector) FetchAcks(_ *connectorv1.FetchAcksRequest, s connectorv1.Con
 	return nil
 }
 
-func (c *connector) SettleAcks(_ context.Context, req *connectorv1.SettleAcksRequest) (*connectorv1.SettleAcksResponse, error) {
+func (c *hostile) SettleAcks(_ context.Context, req *connectorv1.SettleAcksRequest) (*connectorv1.SettleAcksResponse, error) {
 	res := &connectorv1.SettleAcksResponse{}
 	for _, s := range req.GetSettlements() {
 		if s.GetHandle() != "skip" {
