@@ -100,7 +100,7 @@ func latency(b *testing.B, w *world, hanging int) {
 	times := &stopwatch{}
 	o.Observer = times
 	e := w.run(o)
-	time.Sleep(time.Second) // until those that hang do
+	eventually(b, "those that hang do", func() bool { return e.Stats().Running >= hanging })
 	b.ResetTimer()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -139,13 +139,13 @@ func (s *stopwatch) AttemptEnded(_ string, outcome domain.Outcome, _ port.Code, 
 }
 
 func (s *stopwatch) wait(n int) []time.Duration {
-	for {
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
 		s.mu.Lock()
 		took := slices.Clone(s.took)
 		s.mu.Unlock()
 		if len(took) == n {
+			tick.Stop()
 			return took
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -53,7 +53,7 @@ func TestAnERPThatIsDownMakesExportsWaitAndAProbeSetsThemGoing(t *testing.T) {
 			t.Errorf("health %+v", down)
 		}
 		attempts := w.attemptsInAll(exports)
-		time.Sleep(300 * time.Millisecond) // some sweeps
+		w.sweepsPass(5)
 		if more := w.attemptsInAll(exports); more != attempts {
 			t.Errorf("%d attempts were made while the circuit is open", more-attempts)
 		}
@@ -63,9 +63,10 @@ func TestAnERPThatIsDownMakesExportsWaitAndAProbeSetsThemGoing(t *testing.T) {
 				t.Errorf("the outage counted as %d failures", got.FailureCount)
 			}
 		}
-		if h := w.health(conn); h.State != domain.Healthy || h.Failures != 0 {
-			t.Errorf("health %+v", h)
-		}
+		eventually(t, "it is healthy again", func() bool {
+			h := w.health(conn)
+			return h.State == domain.Healthy && h.Failures == 0
+		})
 		p.verify(t, 1, ids(exports)...)
 	})
 }
@@ -89,7 +90,7 @@ func TestAWrongPasswordIsTriedOnceHoweverManyOrdersWait(t *testing.T) {
 		eventually(t, "the circuit is open", func() bool { return w.health(conn).State == domain.Down })
 		for range 5 {
 			e.Nudge(conn.ID)
-			time.Sleep(50 * time.Millisecond) // some sweeps
+			w.sweepsPass(1)
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -175,7 +176,8 @@ func TestTwoFailuresOfTheNetworkDoNotOpenTheCircuit(t *testing.T) {
 	exports := w.accept(conn, 1)
 	w.run(w.options(registry{erpType: p}))
 	got := w.await(domain.Sent, exports...)[0]
-	if w.outcomes(got) != "DEFERRED DEFERRED DELIVERED" || w.health(conn).State != domain.Healthy {
-		t.Errorf("attempts %s, health %+v", w.outcomes(got), w.health(conn))
+	if w.outcomes(got) != "DEFERRED DEFERRED DELIVERED" {
+		t.Errorf("attempts %s", w.outcomes(got))
 	}
+	eventually(t, "it is healthy", func() bool { return w.health(conn).State == domain.Healthy })
 }

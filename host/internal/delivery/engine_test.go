@@ -135,7 +135,7 @@ func TestAConnectorThatCannotResumeIsNotRunAgainAfterAnUnknownOutcome(t *testing
 	if got.Error.Code != port.OutcomeUnknown || got.Error.Details["last_code"] != "CONNECTOR_CRASHED" {
 		t.Errorf("error %+v", got.Error)
 	}
-	time.Sleep(200 * time.Millisecond) // some sweeps
+	w.sweepsPass(4)
 	if n := p.attemptsOf(got.ID); n != 1 {
 		t.Errorf("it was run %d times", n)
 	}
@@ -219,7 +219,7 @@ func TestADisabledConnectionsExportsWaitUntilItIsEnabled(t *testing.T) {
 		must(t, err)
 		e := w.run(w.options(registry{erpType: p}))
 		e.Nudge(conn.ID)
-		time.Sleep(200 * time.Millisecond) // some sweeps
+		w.sweepsPass(4)
 		if got := w.get(exports[0]); got.AttemptCount != 0 {
 			t.Fatal("an export of a disabled connection was run")
 		}
@@ -319,7 +319,7 @@ func TestTheConnectorsBoundsAreKept(t *testing.T) {
 	p := newERP()
 	p.describe.Limits = &connectorv1.Limits{MaxInFlightPerConnection: 3, MaxInFlight: 4}
 	p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
-		time.Sleep(5 * time.Millisecond) // the ERP works
+		<-time.After(5 * time.Millisecond) // the ERP works
 		return p.honest(ctx, start, sink)
 	}
 	e := w.run(w.options(registry{erpType: p}))

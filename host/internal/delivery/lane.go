@@ -323,6 +323,7 @@ func (l *lane) claim(t *target, n int) time.Duration {
 	}
 	l.mu.Lock()
 	l.running += len(claimed)
+	l.pace.weigh(claimed)
 	l.wanted = l.wanted || len(claimed) == n
 	l.mu.Unlock()
 	for _, c := range claimed {
@@ -342,11 +343,11 @@ func (l *lane) claim(t *target, n int) time.Duration {
 
 // ended draws the lane's conclusions from an attempt.
 func (l *lane) ended(r *run, d decision) {
+	l.learn(r, d) // before the lane can claim for the place that gets free
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.running--
 	l.pace.note(time.Since(r.claimed))
-	l.mu.Unlock()
-	l.learn(r, d)
 }
 
 // learn keeps the circuit and wakes the lane for what is due again at once.
@@ -377,11 +378,9 @@ func (l *lane) judge(r *run, d decision) (domain.Health, bool) {
 	if f := d.finish; f.Status == domain.Pending && f.NextAttemptIn == 0 {
 		l.wanted = true
 	}
-	current := r.target
-	if l.target != nil && l.target.conn.UpdatedAt.Equal(r.target.conn.UpdatedAt) {
-		current = l.target
-	} else if d.outage != "" {
-		return domain.Health{}, false // the config has changed since
+	current := l.target
+	if current == nil || !current.conn.UpdatedAt.Equal(r.target.conn.UpdatedAt) {
+		return domain.Health{}, false // it says nothing about the config of now
 	}
 	var health domain.Health
 	moved := false

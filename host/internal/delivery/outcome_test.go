@@ -15,6 +15,7 @@ import (
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/payload"
+	"github.com/orderport/orderport/host/internal/store"
 )
 
 var (
@@ -76,85 +77,223 @@ func TestWhatBecomesOfAnExportAfterAnAttempt(t *testing.T) {
 		end    ending
 		want   verdict
 	}{
-		{"success is SENT", domain.Export{}, fencedResumer, ending{result: &connectorv1.ExportResult{Success: true}},
-			verdict{Outcome: domain.OutcomeDelivered, Status: domain.Sent, Worked: true}},
-		{"success with the ERP's number is ACKED", domain.Export{}, fencedResumer,
+		{
+			"success is SENT",
+			domain.Export{},
+			fencedResumer,
+			ending{result: &connectorv1.ExportResult{Success: true}},
+			verdict{Outcome: domain.OutcomeDelivered, Status: domain.Sent, Worked: true},
+		},
+		{
+			"success with the ERP's number is ACKED",
+			domain.Export{},
+			fencedResumer,
 			ending{result: &connectorv1.ExportResult{Success: true, ErpOrderId: "SO-1"}},
-			verdict{Outcome: domain.OutcomeDelivered, Status: domain.Acked, Worked: true}},
-		{"success counts even while the host stops", domain.Export{}, fencedResumer,
+			verdict{Outcome: domain.OutcomeDelivered, Status: domain.Acked, Worked: true},
+		},
+		{
+			"success counts even while the host stops",
+			domain.Export{},
+			fencedResumer,
 			ending{result: &connectorv1.ExportResult{Success: true}, stopping: true},
-			verdict{Outcome: domain.OutcomeDelivered, Status: domain.Sent, Worked: true}},
+			verdict{Outcome: domain.OutcomeDelivered, Status: domain.Sent, Worked: true},
+		},
 
-		{"a final error is FAILED", domain.Export{}, fencedResumer, ending{result: reported(port.InvalidOrder, false), checkpoint: true},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.InvalidOrder, Worked: true}},
-		{"an unknown outcome is never retried, whatever the connector says", domain.Export{}, fencedResumer,
+		{
+			"a final error is FAILED",
+			domain.Export{},
+			fencedResumer,
+			ending{result: reported(port.InvalidOrder, false), checkpoint: true},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.InvalidOrder, Worked: true},
+		},
+		{
+			"an unknown outcome is never retried, whatever the connector says",
+			domain.Export{},
+			fencedResumer,
 			ending{result: reported(port.OutcomeUnknown, true)},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Worked: true}},
-		{"a final NOT_FOUND is about the order", domain.Export{}, fencedResumer, ending{result: reported(port.NotFound, false)},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.NotFound}},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Worked: true},
+		},
+		{
+			"a final NOT_FOUND is about the order",
+			domain.Export{},
+			fencedResumer,
+			ending{result: reported(port.NotFound, false)},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.NotFound},
+		},
 
-		{"an error that may pass is retried", domain.Export{}, fencedResumer, ending{result: reported(port.Internal, true)},
-			verdict{Outcome: domain.OutcomeRetry, Status: domain.Pending, Code: port.Internal, In: 2 * time.Second, Failure: true}},
-		{"later ones wait longer", domain.Export{FailureCount: 3}, fencedResumer, ending{result: reported(port.Internal, true)},
-			verdict{Outcome: domain.OutcomeRetry, Status: domain.Pending, Code: port.Internal, In: 16 * time.Second, Failure: true}},
-		{"the last one is FAILED", domain.Export{FailureCount: 9}, fencedResumer, ending{result: reported(port.Internal, true)},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.Internal, Failure: true}},
-		{"the last one with a checkpoint is unknown", domain.Export{FailureCount: 9}, fencedResumer,
+		{
+			"an error that may pass is retried",
+			domain.Export{},
+			fencedResumer,
+			ending{result: reported(port.Internal, true)},
+			verdict{Outcome: domain.OutcomeRetry, Status: domain.Pending, Code: port.Internal, In: 2 * time.Second, Failure: true},
+		},
+		{
+			"later ones wait longer",
+			domain.Export{FailureCount: 3},
+			fencedResumer,
+			ending{result: reported(port.Internal, true)},
+			verdict{Outcome: domain.OutcomeRetry, Status: domain.Pending, Code: port.Internal, In: 16 * time.Second, Failure: true},
+		},
+		{
+			"the last one is FAILED",
+			domain.Export{FailureCount: 9},
+			fencedResumer,
+			ending{result: reported(port.Internal, true)},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.Internal, Failure: true},
+		},
+		{
+			"the last one with a checkpoint is unknown",
+			domain.Export{FailureCount: 9},
+			fencedResumer,
 			ending{result: reported(port.Internal, true), checkpoint: true},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Failure: true}},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Failure: true},
+		},
 
-		{"an outage defers and counts against the circuit", domain.Export{FailureCount: 9}, fencedResumer,
+		{
+			"an outage defers and counts against the circuit",
+			domain.Export{FailureCount: 9},
+			fencedResumer,
 			ending{result: reported(port.Unreachable, true)},
-			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Unreachable, Outage: port.Unreachable}},
-		{"a wrong config is an outage although it is final", domain.Export{}, fencedResumer,
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Unreachable, Outage: port.Unreachable},
+		},
+		{
+			"a wrong config is an outage although it is final",
+			domain.Export{},
+			fencedResumer,
 			ending{result: reported(port.InvalidConfig, false)},
-			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.InvalidConfig, Outage: port.InvalidConfig}},
-		{"a throttle never counts and holds the lane as long as asked", domain.Export{FailureCount: 9, AttemptCount: 1}, fencedResumer,
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.InvalidConfig, Outage: port.InvalidConfig},
+		},
+		{
+			"a throttle never counts and holds the lane as long as asked",
+			domain.Export{FailureCount: 9, AttemptCount: 1},
+			fencedResumer,
 			ending{result: throttledFor(30 * time.Second)},
-			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Throttled, In: 30 * time.Second, Hold: 30 * time.Second}},
-		{"a connector can't claim the host's own codes", domain.Export{}, fencedResumer,
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Throttled, In: 30 * time.Second, Hold: 30 * time.Second},
+		},
+		{
+			"a connector can't claim the host's own codes",
+			domain.Export{},
+			fencedResumer,
 			ending{result: reported(port.ConnectorUnavailable, true)},
-			verdict{Outcome: domain.OutcomeRetry, Status: domain.Pending, Code: port.Internal, In: 2 * time.Second, Failure: true}},
-		{"what the host could not store is the host's fault", domain.Export{FailureCount: 9}, fencedResumer,
+			verdict{Outcome: domain.OutcomeRetry, Status: domain.Pending, Code: port.Internal, In: 2 * time.Second, Failure: true},
+		},
+		{
+			"what the host could not store is the host's fault",
+			domain.Export{FailureCount: 9},
+			fencedResumer,
 			ending{result: reported(port.Internal, true), storage: true},
-			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Internal, In: storagePause}},
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Internal, In: storagePause},
+		},
 
-		{"no process: deferred, and the lane holds", domain.Export{}, neither, ending{err: gone},
-			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.ConnectorUnavailable, Hold: 7 * time.Second}},
+		{
+			"no process: deferred, and the lane holds",
+			domain.Export{},
+			neither,
+			ending{err: gone},
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.ConnectorUnavailable, Hold: 7 * time.Second},
+		},
 
-		{"a first crash runs again at once", domain.Export{}, fencedResumer, ending{err: crash, checkpoint: true},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.ConnectorCrashed, Crash: true}},
-		{"without fence, not before a late writer is through", domain.Export{}, resumer, ending{err: crash, checkpoint: true},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.ConnectorCrashed, Crash: true, In: 15 * time.Second}},
-		{"without resume it is unknown", domain.Export{}, neither, ending{err: crash},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown, Crash: true}},
-		{"a fence without a checkpoint proves that nothing was made", domain.Export{}, fencedOnly, ending{err: crash},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.ConnectorCrashed, Crash: true}},
-		{"the third crash alone is FAILED", domain.Export{CrashCount: 3}, fencedResumer, ending{err: crash},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.ConnectorCrashed, Crash: true}},
-		{"the third crash alone with a checkpoint is unknown", domain.Export{CrashCount: 3}, fencedResumer,
+		{
+			"a first crash runs again at once",
+			domain.Export{},
+			fencedResumer,
 			ending{err: crash, checkpoint: true},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Crash: true}},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.ConnectorCrashed, Crash: true},
+		},
+		{
+			"without fence, not before a late writer is through",
+			domain.Export{},
+			resumer,
+			ending{err: crash, checkpoint: true},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.ConnectorCrashed, Crash: true, In: 15 * time.Second},
+		},
+		{
+			"without resume it is unknown",
+			domain.Export{},
+			neither,
+			ending{err: crash},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown, Crash: true},
+		},
+		{
+			"a fence without a checkpoint proves that nothing was made",
+			domain.Export{},
+			fencedOnly,
+			ending{err: crash},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.ConnectorCrashed, Crash: true},
+		},
+		{
+			"the third crash alone is FAILED",
+			domain.Export{CrashCount: 3},
+			fencedResumer,
+			ending{err: crash},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.ConnectorCrashed, Crash: true},
+		},
+		{
+			"the third crash alone with a checkpoint is unknown",
+			domain.Export{CrashCount: 3},
+			fencedResumer,
+			ending{err: crash, checkpoint: true},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Crash: true},
+		},
 
-		{"a broken contract counts", domain.Export{}, fencedResumer, ending{err: broken, checkpoint: true},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal, In: 2 * time.Second, Failure: true}},
-		{"a broken contract without resume is unknown", domain.Export{}, neither, ending{err: broken},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown}},
-		{"a deadline counts, also against the circuit", domain.Export{}, fencedResumer, ending{err: context.DeadlineExceeded, checkpoint: true},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Timeout, In: 2 * time.Second, Failure: true, Outage: port.Timeout}},
-		{"the last deadline with a checkpoint is unknown", domain.Export{FailureCount: 9}, fencedResumer,
+		{
+			"a broken contract counts",
+			domain.Export{},
+			fencedResumer,
+			ending{err: broken, checkpoint: true},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal, In: 2 * time.Second, Failure: true},
+		},
+		{
+			"a broken contract without resume is unknown",
+			domain.Export{},
+			neither,
+			ending{err: broken},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown},
+		},
+		{
+			"a deadline counts, also against the circuit",
+			domain.Export{},
+			fencedResumer,
 			ending{err: context.DeadlineExceeded, checkpoint: true},
-			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Failure: true, Outage: port.Timeout}},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Timeout, In: 2 * time.Second, Failure: true, Outage: port.Timeout},
+		},
+		{
+			"the last deadline with a checkpoint is unknown",
+			domain.Export{FailureCount: 9},
+			fencedResumer,
+			ending{err: context.DeadlineExceeded, checkpoint: true},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Failure: true, Outage: port.Timeout},
+		},
 
-		{"cut short by a stop, nothing made: deferred", domain.Export{}, fencedResumer, ending{err: context.Canceled, stopping: true},
-			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Internal}},
-		{"cut short by a stop after a checkpoint: lost", domain.Export{}, fencedResumer,
+		{
+			"cut short by a stop, nothing made: deferred",
+			domain.Export{},
+			fencedResumer,
+			ending{err: context.Canceled, stopping: true},
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Internal},
+		},
+		{
+			"cut short by a stop after a checkpoint: lost",
+			domain.Export{},
+			fencedResumer,
 			ending{err: context.Canceled, stopping: true, checkpoint: true},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal}},
-		{"cut short by a stop without resume: unknown", domain.Export{}, neither, ending{err: context.Canceled, stopping: true},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown}},
-		{"a stray error is an unknown outcome", domain.Export{}, neither, ending{err: errors.New("stream reset")},
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown}},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal},
+		},
+		{
+			"cut short by a stop without resume: unknown",
+			domain.Export{},
+			neither,
+			ending{err: context.Canceled, stopping: true},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown},
+		},
+		{
+			"a stray error is an unknown outcome",
+			domain.Export{},
+			neither,
+			ending{err: errors.New("stream reset")},
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,16 +312,26 @@ func TestWhatBecomesOfAnExportWhoseHostDied(t *testing.T) {
 		left time.Duration
 		want verdict
 	}{
-		{"fenced: at once", fencedResumer, time.Minute,
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal}},
-		{"not fenced: when the lease is over", resumer, 40 * time.Second,
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal, In: 40 * time.Second}},
-		{"not fenced, lease long over: at once", resumer, -time.Hour,
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal}},
-		{"not resumable: a person decides", neither, time.Minute,
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown}},
-		{"fenced, not resumable: the dead host may have got further than is known", fencedOnly, time.Minute,
-			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown}},
+		{
+			"fenced: at once", fencedResumer, time.Minute,
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal},
+		},
+		{
+			"not fenced: when the lease is over", resumer, 40 * time.Second,
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal, In: 40 * time.Second},
+		},
+		{
+			"not fenced, lease long over: at once", resumer, -time.Hour,
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Pending, Code: port.Internal},
+		},
+		{
+			"not resumable: a person decides", neither, time.Minute,
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown},
+		},
+		{
+			"fenced, not resumable: the dead host may have got further than is known", fencedOnly, time.Minute,
+			verdict{Outcome: domain.OutcomeLost, Status: domain.Failed, Code: port.OutcomeUnknown},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -274,22 +423,26 @@ func TestBackoffIsBoundedAndNeverZero(t *testing.T) {
 	}
 }
 
-func TestALaneIsWideOnlyWhileAttemptsAreShort(t *testing.T) {
+func TestALaneIsWideOnlyWhileAttemptsAreShortAndOrdersSmall(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		took time.Duration
+		size int
 		max  int
 		want int
 	}{
-		{"nothing is known", 0, 128, firstWidth},
-		{"brisk", 20 * time.Millisecond, 128, 128},
-		{"half as brisk", 500 * time.Millisecond, 128, 64},
-		{"slow", 10 * time.Second, 128, leastWidth},
-		{"bounded by the connector", 20 * time.Millisecond, 4, 4},
-		{"bounded by the connector and slow", time.Minute, 4, 4},
+		{"nothing is known", 0, 0, 128, firstWidth},
+		{"brisk", 20 * time.Millisecond, 2000, 128, 128},
+		{"brisk, with large orders", 20 * time.Millisecond, 2 << 20, 128, 16},
+		{"brisk, with huge orders", 20 * time.Millisecond, 64 << 20, 128, 1},
+		{"half as brisk", 500 * time.Millisecond, 2000, 128, 64},
+		{"slow", 10 * time.Second, 2000, 128, leastWidth},
+		{"bounded by the connector", 20 * time.Millisecond, 2000, 4, 4},
+		{"bounded by the connector and slow", time.Minute, 2000, 4, 4},
 	} {
 		var p pace
+		p.weigh([]store.Claimed{{Order: make([]byte, tc.size)}})
 		if tc.took > 0 {
 			for range 100 {
 				p.note(tc.took)

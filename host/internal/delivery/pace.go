@@ -1,6 +1,10 @@
 package delivery
 
-import "time"
+import (
+	"time"
+
+	"github.com/orderport/orderport/host/internal/store"
+)
 
 const (
 	// briskly is how long an attempt may take for a lane to use its whole
@@ -14,6 +18,8 @@ const (
 	firstWidth = 8
 	// paceWeight is the weight of what is known against the newest attempt.
 	paceWeight = 15
+	// maxHeld bounds the orders that a lane holds at one time, in bytes.
+	maxHeld = 32 << 20
 )
 
 // pace is how long a connection's attempts take. Width costs nothing where
@@ -22,7 +28,17 @@ const (
 // only queue orders inside the connector while their deadlines run. The zero
 // value is that of a connection of which nothing is known.
 type pace struct {
-	usual time.Duration
+	usual   time.Duration
+	largest int // bytes of the largest order of the last claim
+}
+
+// weigh takes the size of orders into account, so that a lane of large ones
+// holds few.
+func (p *pace) weigh(claimed []store.Claimed) {
+	p.largest = 0
+	for _, c := range claimed {
+		p.largest = max(p.largest, len(c.Order))
+	}
 }
 
 // note takes the duration of an attempt into account.
@@ -36,6 +52,9 @@ func (p *pace) note(took time.Duration) {
 
 // width is how many of at most limit attempts should run at one time.
 func (p *pace) width(limit int) int {
+	if p.largest > 0 {
+		limit = min(limit, max(1, maxHeld/p.largest))
+	}
 	least := min(leastWidth, limit)
 	switch {
 	case p.usual == 0:

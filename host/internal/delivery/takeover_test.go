@@ -244,9 +244,9 @@ func TestADatabaseThatIsAwayForSecondsLosesNothing(t *testing.T) {
 		o, l := w.cutOff(registry{erpType: p}, w.store)
 		w.run(o)
 		for range 3 {
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			l.cut.Store(true)
-			time.Sleep(700 * time.Millisecond)
+			<-time.After(700 * time.Millisecond)
 			l.cut.Store(false)
 		}
 		for _, got := range w.await(domain.Sent, exports...) {
@@ -287,13 +287,14 @@ func TestStopCutsShortWhatTakesTooLong(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			onBoth(t, func(t *testing.T, w *world) {
-				p := newERP()
+				p, hanging := newERP(), make(chan struct{})
 				p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
 					if tc.saved {
 						if refused := p.stage(ctx, start.GetExportId(), sink); refused != nil {
 							return &connectorv1.ExportResult{Error: refused}, nil
 						}
 					}
+					close(hanging)
 					<-ctx.Done()
 					return nil, ctx.Err()
 				}
@@ -301,8 +302,7 @@ func TestStopCutsShortWhatTakesTooLong(t *testing.T) {
 				o := w.options(registry{erpType: p})
 				o.Knobs.DrainGrace = 50 * time.Millisecond
 				e := w.run(o)
-				eventually(t, "it runs", func() bool { return p.attemptsOf(exports[0].ID) == 1 })
-				time.Sleep(100 * time.Millisecond) // until it hangs
+				<-hanging
 				stop(t, e)
 				got := w.get(exports[0])
 				if got.Status != domain.Pending || got.FailureCount != 0 || got.Lease != nil || w.outcomes(got) != tc.want {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,26 @@ type world struct {
 	t     testing.TB
 	store store.Store
 	org   domain.Organization
+
+	sweeps atomic.Int32 // of the engines that were made with options
+}
+
+// sweptStore counts sweeps.
+type sweptStore struct {
+	store.Store
+	sweeps *atomic.Int32
+}
+
+func (s sweptStore) DueConnections(ctx context.Context, types []string) ([]domain.Connection, error) {
+	defer s.sweeps.Add(1)
+	return s.Store.DueConnections(ctx, types)
+}
+
+// sweepsPass waits until the engine has looked n times for what is due.
+func (w *world) sweepsPass(n int32) {
+	w.t.Helper()
+	from := w.sweeps.Load()
+	eventually(w.t, "the engine sweeps", func() bool { return w.sweeps.Load() > from+n })
 }
 
 // onBoth runs a test on PostgreSQL and on SQLite.
@@ -149,7 +170,7 @@ func (w *world) options(ports registry) delivery.Options {
 	payloads, err := payload.OpenDir(w.t.TempDir())
 	must(w.t, err)
 	return delivery.Options{
-		Store: w.store, Registry: ports, Payloads: payloads,
+		Store: sweptStore{w.store, &w.sweeps}, Registry: ports, Payloads: payloads,
 		OpenConfig:  func(domain.Connection) ([]byte, error) { return []byte("{}"), nil },
 		DecodeOrder: draftorder.DecodeCanonical,
 		Logger:      testLogger(), HostName: "test", Version: "0.0.0", Knobs: quick(),
@@ -214,7 +235,9 @@ func (w *world) outcomes(e domain.Export) string {
 
 func eventually(t testing.TB, what string, ok func() bool, detail ...func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
 			for _, d := range detail {
 				what += ": " + d()

@@ -187,26 +187,64 @@ func TestWhatBecomesOfEachKindOfAck(t *testing.T) {
 		want     map[string]connectorv1.Verdict
 		audits   int
 	}{
-		{"a positive one is committed and put away", positive("h", "r", "SO-1"), map[string]store.AckVerdict{"r": store.AckApplied}, 0,
-			map[string]connectorv1.Verdict{"h": processed}, 0},
-		{"a negative one, too", negative("h", "r"), map[string]store.AckVerdict{"r": store.AckApplied}, 0,
-			map[string]connectorv1.Verdict{"h": processed}, 0},
-		{"one that comes again is put away", positive("h", "r", "SO-1"), map[string]store.AckVerdict{"r": store.AckRepeated}, 0,
-			map[string]connectorv1.Verdict{"h": processed}, 0},
-		{"one that contradicts is set aside; the store audits it", positive("h", "r", "SO-2"), map[string]store.AckVerdict{"r": store.AckContrary}, 0,
-			map[string]connectorv1.Verdict{"h": rejected}, 0},
-		{"one that can't be read is set aside and audited", malformed("h"), nil, 3,
-			map[string]connectorv1.Verdict{"h": rejected}, 1},
-		{"one without an answer is set aside and audited", &connectorv1.FetchAcksResponse{Handle: "h", ExternalRef: "r"}, nil, 0,
-			map[string]connectorv1.Verdict{"h": rejected}, 1},
-		{"one without a reference is set aside and audited", positive("h", "", "SO-1"), nil, 0,
-			map[string]connectorv1.Verdict{"h": rejected}, 1},
-		{"one with a number that can't be stored is set aside and audited", positive("h", "r", "SO-\x00"), nil, 0,
-			map[string]connectorv1.Verdict{"h": rejected}, 1},
-		{"a foreign one is set aside and audited", positive("h", "x", "SO-1"), nil, 0,
-			map[string]connectorv1.Verdict{"h": rejected}, 1},
-		{"one that matches nothing waits while exports are in flight", positive("h", "x", "SO-1"), nil, 1,
-			map[string]connectorv1.Verdict{}, 0},
+		{
+			"a positive one is committed and put away", positive("h", "r", "SO-1"),
+			map[string]store.AckVerdict{"r": store.AckApplied},
+			0,
+			map[string]connectorv1.Verdict{"h": processed},
+			0,
+		},
+		{
+			"a negative one, too", negative("h", "r"),
+			map[string]store.AckVerdict{"r": store.AckApplied},
+			0,
+			map[string]connectorv1.Verdict{"h": processed},
+			0,
+		},
+		{
+			"one that comes again is put away", positive("h", "r", "SO-1"),
+			map[string]store.AckVerdict{"r": store.AckRepeated},
+			0,
+			map[string]connectorv1.Verdict{"h": processed},
+			0,
+		},
+		{
+			"one that contradicts is set aside; the store audits it", positive("h", "r", "SO-2"),
+			map[string]store.AckVerdict{"r": store.AckContrary},
+			0,
+			map[string]connectorv1.Verdict{"h": rejected},
+			0,
+		},
+		{
+			"one that can't be read is set aside and audited", malformed("h"), nil, 3,
+			map[string]connectorv1.Verdict{"h": rejected},
+			1,
+		},
+		{
+			"one without an answer is set aside and audited", &connectorv1.FetchAcksResponse{Handle: "h", ExternalRef: "r"}, nil, 0,
+			map[string]connectorv1.Verdict{"h": rejected},
+			1,
+		},
+		{
+			"one without a reference is set aside and audited", positive("h", "", "SO-1"), nil, 0,
+			map[string]connectorv1.Verdict{"h": rejected},
+			1,
+		},
+		{
+			"one with a number that can't be stored is set aside and audited", positive("h", "r", "SO-\x00"), nil, 0,
+			map[string]connectorv1.Verdict{"h": rejected},
+			1,
+		},
+		{
+			"a foreign one is set aside and audited", positive("h", "x", "SO-1"), nil, 0,
+			map[string]connectorv1.Verdict{"h": rejected},
+			1,
+		},
+		{
+			"one that matches nothing waits while exports are in flight", positive("h", "x", "SO-1"), nil, 1,
+			map[string]connectorv1.Verdict{},
+			0,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -307,12 +345,12 @@ func TestAForeignAckIsRejectedInTheEndAlsoWhereExportsNeverCease(t *testing.T) {
 		p := &target{there: []*connectorv1.FetchAcksResponse{positive("h", "x", "SO")}}
 		poller := newPoller(l, p, acks.Knobs{ForeignAfter: time.Hour})
 		must(t, poller.Poll(t.Context(), conn))
-		time.Sleep(59 * time.Minute)
+		<-time.After(59 * time.Minute)
 		must(t, poller.Poll(t.Context(), conn))
 		if len(p.settled) != 0 {
 			t.Fatal("it was rejected too early")
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		must(t, poller.Poll(t.Context(), conn))
 		if p.settled["h"] != rejected {
 			t.Error("it still waits after more than an hour")

@@ -48,12 +48,12 @@ func TestProbesGetRarerUntilTheBound(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			h := circuit.Open(domain.Health{State: domain.Healthy}, tc.code, "why", noon, 0)
-			at, pause := noon, h.NextProbeAt.Sub(noon)
+			pause := h.NextProbeAt.Sub(noon)
 			if pause != tc.first {
 				t.Errorf("first probe after %v, want %v", pause, tc.first)
 			}
 			for range 100 {
-				at = *h.NextProbeAt
+				at := *h.NextProbeAt
 				h = circuit.ProbeFailed(h, tc.code, "why", at, 0)
 				next := h.NextProbeAt.Sub(at)
 				if next < pause || next > tc.longest {

@@ -208,7 +208,7 @@ func TestALaterItemDoesNotWaitForAPoisonedOne(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		go func() { _ = c.Do(ctx, 7) }()
-		time.Sleep(10 * time.Second) // by now it goes alone
+		<-time.After(10 * time.Second) // by now it goes alone
 		began := time.Now()
 		if err := c.Do(ctx, 8); err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func TestACallerThatGivesUpIsToldSo(t *testing.T) {
 		if err := c.Do(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("verdict %v, want the context's error", err)
 		}
-		time.Sleep(5 * time.Second) // the commit under way ends
+		<-time.After(5 * time.Second) // the commit under way ends
 	})
 }
 
