@@ -13,13 +13,15 @@ import (
 
 // ackTargets locks what acks may be about, in the order of ids, so that hosts
 // that apply the same acks do so one after the other. References of attempts
-// that are under way are not indexed, but those attempts are few.
+// that are under way are not indexed, but those attempts are few. OFFSET 0 makes
+// one look-up in the index of each reference, with or without statistics.
 const ackTargets = `
-SELECT id, org_id, draft_order_id, CASE WHEN external_ref = ANY ($2) THEN external_ref ELSE running_ref END, status, COALESCE(erp_order_id, ''),
+SELECT id, org_id, draft_order_id, COALESCE(external_ref, ''), COALESCE(running_ref, ''), status, COALESCE(erp_order_id, ''),
 	COALESCE(error_json ->> 'code', ''), created_at
 FROM erp_export
 WHERE id = ANY (ARRAY (
-	SELECT id FROM erp_export WHERE erp_connection_id = $1 AND external_ref = ANY ($2)
+	SELECT x.id FROM unnest($2::text[]) AS r(ref)
+	CROSS JOIN LATERAL (SELECT id FROM erp_export WHERE erp_connection_id = $1 AND external_ref = r.ref OFFSET 0) x
 	UNION ALL
 	SELECT e.id FROM export_attempt a JOIN erp_export e ON e.id = a.export_id
 	WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = $1 AND e.running_ref = ANY ($2)
@@ -75,9 +77,17 @@ func lockTargets(ctx context.Context, tx pgx.Tx, connectionID uuid.UUID, refs []
 	if err != nil {
 		return nil, err
 	}
+	asked := make(map[string]bool, len(refs))
+	for _, ref := range refs {
+		asked[ref] = true
+	}
 	targets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t rules.AckTarget, err error) {
-		err = row.Scan(&t.ID, &t.OrgID, &t.DraftOrderID, &t.ExternalRef, (*string)(&t.Status), &t.ERPOrderID,
+		var running string
+		err = row.Scan(&t.ID, &t.OrgID, &t.DraftOrderID, &t.ExternalRef, &running, (*string)(&t.Status), &t.ERPOrderID,
 			(*string)(&t.ErrorCode), &t.CreatedAt)
+		if !asked[t.ExternalRef] {
+			t.ExternalRef = running
+		}
 		return t, err
 	})
 	if err != nil {

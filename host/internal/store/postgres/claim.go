@@ -69,7 +69,8 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Clai
 }
 
 // dueConnections walks the index of due exports from connection to connection:
-// its cost is the number of connections with a backlog, not the backlog.
+// its cost is the number of connections with a backlog, not the backlog. LIMIT
+// keeps the planner from reading the backlog at once instead.
 const dueConnections = `
 WITH RECURSIVE backlog (id) AS (
 	(SELECT erp_connection_id FROM erp_export WHERE status = 'PENDING' ORDER BY erp_connection_id LIMIT 1)
@@ -80,11 +81,12 @@ WITH RECURSIVE backlog (id) AS (
 )
 SELECT ` + connectionColumns + `
 FROM backlog b JOIN erp_connection c ON c.id = b.id
-WHERE c.status = 'ACTIVE' AND c.connector_type = ANY ($1) AND (
-	EXISTS (SELECT FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
-		AND e.crash_count = 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL)
-	OR EXISTS (SELECT FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
-		AND e.crash_count > 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL))`
+WHERE c.status = 'ACTIVE' AND c.connector_type = ANY ($1) AND COALESCE(
+	(SELECT true FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+		AND e.crash_count = 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL LIMIT 1),
+	(SELECT true FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+		AND e.crash_count > 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL LIMIT 1),
+	false)`
 
 // DueConnections implements store.Ledger.
 func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]domain.Connection, error) {
