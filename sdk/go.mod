@@ -3,6 +3,7 @@ module github.com/orderport/orderport/sdk
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/go-plugin v1.8.0
 	github.com/orderport/orderport/proto v0.0.0

@@ -3,6 +3,8 @@ module github.com/orderport/orderport/plugins/dropzone
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
+	github.com/orderport/orderport/proto v0.0.0
 	github.com/orderport/orderport/sdk v0.0.0
 	github.com/pkg/sftp v1.13.12
 	golang.org/x/crypto v0.58.0
@@ -19,7 +21,6 @@ require (
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.17 // indirect
 	github.com/oklog/run v1.1.0 // indirect
-	github.com/orderport/orderport/proto v0.0.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
