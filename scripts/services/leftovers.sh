@@ -23,8 +23,8 @@ leftovers() {
   for process in /proc/[0-9]*; do
     pid=${process#/proc/}
     [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] && [ "$pid" != "$postgres_pid" ] || continue
-    if grep -qsF "$run/tmp" "$process/environ" "$process/cmdline" ||
-      [[ "$(readlink "$process/exe" "$process/cwd" 2>/dev/null)" == *"$run/tmp"* ]]; then
+    if grep -qsF "$run/t" "$process/environ" "$process/cmdline" ||
+      [[ "$(readlink "$process/exe" "$process/cwd" 2>/dev/null)" == *"$run/t"* ]]; then
       printf '%s\n' "$pid"
     fi
   done

@@ -117,7 +117,9 @@ func (r *report) add(e event) {
 			r.packageOutput(key, e.Output)
 			return
 		}
-		r.output[key] = append(r.output[key], e.Output)
+		if !strings.HasPrefix(e.Output, "=== ") { // which test runs, pauses, goes on
+			r.output[key] = append(r.output[key], e.Output)
+		}
 	case "pass", "fail", "skip":
 		r.end(e, key)
 	}
@@ -173,7 +175,7 @@ func (r *report) unfinished(pkg string) {
 func reason(lines []string) string {
 	var said []string
 	for _, line := range lines {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--- ") {
 			said = append(said, line)
 		}
 	}

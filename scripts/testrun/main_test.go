@@ -31,7 +31,7 @@ func TestReport(t *testing.T) {
 		"a failed test shows its output": {
 			events: ran + `{"Action":"output","Package":"p","Test":"T","Output":"boom\n"}` + "\n" +
 				`{"Action":"fail","Package":"p","Test":"T"}` + "\n",
-			want: "=== RUN   T\nboom\n0 passed, 1 failed, 0 skipped\n",
+			want: "boom\n0 passed, 1 failed, 0 skipped\n",
 		},
 		"a skip is shown with its reason": {
 			events: ran + skipped,
@@ -50,8 +50,9 @@ func TestReport(t *testing.T) {
 			want:   "skipped: p T: x_test.go:3: set ORDERPORT_TEST_ORDERS\n0 passed, 0 failed, 1 skipped\n",
 		},
 		"a test that a panic cut off counts as failed": {
-			events: ran + `{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n",
-			want:   "FAIL\tp\t0.1s\n=== RUN   T\n0 passed, 1 failed, 0 skipped\n",
+			events: ran + `{"Action":"output","Package":"p","Test":"T","Output":"half a\n"}` + "\n" +
+				`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n",
+			want: "FAIL\tp\t0.1s\nhalf a\n0 passed, 1 failed, 0 skipped\n",
 		},
 		"a compiler's complaint is passed on": {
 			events: `{"Action":"build-output","ImportPath":"p","Output":"x.go:1: no\n"}` + "\n",
