@@ -71,8 +71,12 @@ func (h *LogHandler) WithGroup(name string) slog.Handler {
 	return &clone
 }
 
-// longestLine keeps a record below what the host reads as one line.
-const longestLine = 32 << 10
+// longestLine keeps a record below what the host reads as one line. Of one that
+// is longer, the start of the message is kept.
+const (
+	longestLine    = 32 << 10
+	longestMessage = 2 << 10 // escaping makes it up to six times as long
+)
 
 // Handle implements slog.Handler.
 func (h *LogHandler) Handle(ctx context.Context, record slog.Record) error {
@@ -100,6 +104,7 @@ func (h *LogHandler) Handle(ctx context.Context, record slog.Record) error {
 	line, err := logLine(fields, head)
 	if err != nil || len(line) > longestLine {
 		head["truncated"] = "true"
+		head["@message"] = clean(record.Message[:min(len(record.Message), longestMessage)])
 		if line, err = logLine(nil, head); err != nil {
 			return err
 		}

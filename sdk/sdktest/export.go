@@ -88,7 +88,8 @@ func (h *Host) NewExport(config string, order *connectorv1.DraftOrder) *Export {
 func (e *Export) Run(ctx context.Context) (*connectorv1.ExportResult, error) {
 	e.host.t.Helper()
 	ctx, cut := context.WithCancel(ctx)
-	defer e.host.settle()
+	ctx, call := e.host.numbered(ctx)
+	defer e.host.settle(call)
 	defer cut()
 	e.Attempt++
 	e.Progress = nil

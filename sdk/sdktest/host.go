@@ -18,12 +18,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
@@ -42,7 +45,8 @@ type Host struct {
 	t      testing.TB
 	client connectorv1.ConnectorServiceClient
 
-	serving sync.WaitGroup // calls that the connector has not returned from
+	calls   atomic.Int64 // counts up
+	serving sync.Map     // call's number as text → chan struct{}, closed when it has returned
 }
 
 // New serves the connector until the test ends.
@@ -55,7 +59,7 @@ func New(t testing.TB, connector sdk.Connector) *Host {
 	h := &Host{t: t}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(port.MaxMessage), grpc.MaxSendMsgSize(port.MaxMessage),
-		grpc.StreamInterceptor(h.countStream),
+		grpc.StreamInterceptor(h.watchStream),
 	)
 	connectorv1.RegisterConnectorServiceServer(server, service)
 	listener := bufconn.Listen(1 << 20)
@@ -81,11 +85,22 @@ func New(t testing.TB, connector sdk.Connector) *Host {
 	return h
 }
 
-func (h *Host) countStream(
+const callKey = "sdktest-call"
+
+// numbered returns a context that lets settle wait for the call made with it.
+func (h *Host) numbered(ctx context.Context) (context.Context, string) {
+	call := strconv.FormatInt(h.calls.Add(1), 10)
+	return metadata.AppendToOutgoingContext(ctx, callKey, call), call
+}
+
+func (h *Host) watchStream(
 	srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
-	h.serving.Add(1)
-	defer h.serving.Done()
+	for _, call := range metadata.ValueFromIncomingContext(stream.Context(), callKey) {
+		returned := make(chan struct{})
+		defer close(returned)
+		h.serving.Store(call, returned)
+	}
 	return handler(srv, stream)
 }
 
@@ -179,17 +194,16 @@ func (h *Host) SettleAcks(
 	return failed, nil
 }
 
-// settle waits until the connector has returned from its streams, so that a
-// test can look at the target after a call that was cut.
-func (h *Host) settle() {
+// settle waits until the connector has returned from a call, so that a test
+// can look at the target after a call that was cut.
+func (h *Host) settle(call string) {
 	h.t.Helper()
-	done := make(chan struct{})
-	go func() {
-		h.serving.Wait()
-		close(done)
-	}()
+	returned, arrived := h.serving.LoadAndDelete(call)
+	if !arrived {
+		return
+	}
 	select {
-	case <-done:
+	case <-returned.(chan struct{}):
 	case <-time.After(5 * time.Second):
 		h.t.Error("the connector's call goes on although the host has gone")
 	}

@@ -1,0 +1,149 @@
+package sdktest_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderport/orderport/sdk"
+	"github.com/orderport/orderport/sdk/sdktest"
+)
+
+// counting delivers by counting, with a checkpoint before.
+type counting struct{ delivered *int }
+
+func (counting) Describe() sdk.Description {
+	return sdk.Description{
+		Type: "COUNTING", Name: "Counting", Version: "1.0.0", Resume: true, FormatVersions: []string{sdk.FormatOrderflowJSONV1},
+		ConfigSchema: []byte(`{"type":"object","additionalProperties":false}`),
+	}
+}
+
+func (counting) TestConnection(context.Context, sdk.TestRequest) (sdk.TestResult, error) {
+	return sdk.TestResult{}, nil
+}
+
+func (c counting) Export(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+	if req.Resume.Checkpoint != nil && *c.delivered > 0 {
+		return sdk.ExportResult{Recovered: true}, nil
+	}
+	if _, err := req.StorePayload(ctx, "order.json", []byte(req.Order.ID)); err != nil {
+		return sdk.ExportResult{}, err
+	}
+	if err := req.SaveCheckpoint(ctx, []byte("about to count"), "ref"); err != nil {
+		return sdk.ExportResult{}, err
+	}
+	*c.delivered++
+	return sdk.ExportResult{ExternalRef: "ref"}, nil
+}
+
+// A host that dies between storing a checkpoint and saying so is the hardest
+// case for a connector. Here the next attempt delivers, and only once.
+func ExampleNew() {
+	test(func(t testing.TB) {
+		delivered := 0
+		export := sdktest.New(t, counting{&delivered}).NewExport(`{}`, sdktest.SampleOrder())
+
+		export.OnCheckpoint = func(int) sdktest.Fault { return sdktest.CutAfter }
+		_, err := export.Run(context.Background())
+		fmt.Println("first attempt:", err != nil, delivered, string(export.Checkpoint))
+
+		export.OnCheckpoint = nil
+		for range 2 {
+			result, err := export.Run(context.Background())
+			fmt.Println("later attempt:", result.GetSuccess(), result.GetRecovered(), err, delivered)
+		}
+	})
+	// Output:
+	// first attempt: true 0 about to count
+	// later attempt: true false <nil> 1
+	// later attempt: true true <nil> 1
+}
+
+// recorder is a testing.TB that collects failures.
+type recorder struct {
+	testing.TB
+	failures []string
+	cleanups []func()
+}
+
+func (r *recorder) Helper()          {}
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+func (r *recorder) Error(args ...any) { r.failures = append(r.failures, fmt.Sprint(args...)) }
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	panic(r)
+}
+
+// test runs f like a test and returns what failed.
+func test(f func(testing.TB)) []string {
+	r := &recorder{}
+	func() {
+		defer func() {
+			if p := recover(); p != nil && p != any(r) {
+				panic(p)
+			}
+		}()
+		f(r)
+	}()
+	for _, cleanup := range r.cleanups {
+		cleanup()
+	}
+	return r.failures
+}
+
+// sloppy stores its payload under a name of the test's choice.
+type sloppy struct {
+	counting
+	fileName string
+}
+
+func (s sloppy) Export(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+	_, err := req.StorePayload(ctx, s.fileName, []byte("x"))
+	return sdk.ExportResult{}, err
+}
+
+func TestABrokenContractFailsTheTest(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]bool{
+		"order.json": false, "a": false, "": true, ".hidden": true, "../up": true, "a/b": true, "ü": true,
+		strings.Repeat("x", 200): false, strings.Repeat("x", 201): true,
+	} {
+		failures := test(func(tb testing.TB) {
+			_, _ = sdktest.New(tb, sloppy{fileName: name}).NewExport(`{}`, sdktest.SampleOrder()).Run(t.Context())
+		})
+		if (len(failures) > 0) != bad {
+			t.Errorf("file name %q: failures %q", name, failures)
+		}
+	}
+}
+
+type unservable struct{ counting }
+
+func (unservable) Describe() sdk.Description { return sdk.Description{} }
+
+func TestAConnectorThatCannotBeServedFailsTheTest(t *testing.T) {
+	t.Parallel()
+	if failures := test(func(tb testing.TB) { sdktest.New(tb, unservable{}) }); len(failures) != 1 {
+		t.Errorf("failures %q", failures)
+	}
+}
+
+func TestEachSampleOrderIsItsOwn(t *testing.T) {
+	t.Parallel()
+	one, other := sdktest.SampleOrder(), sdktest.SampleOrder()
+	one.Lines[0].Qty = "7"
+	*one.OrderDate = "2030-01-01"
+	if other.GetLines()[0].GetQty() != "10.50" || !proto.Equal(other, sdktest.SampleOrder()) {
+		t.Error("a change shows in another sample")
+	}
+	if n := len(sdktest.OrderWithLines(10_000, 1).GetLines()); n != 10_000 {
+		t.Errorf("%d lines", n)
+	}
+}
