@@ -174,8 +174,12 @@ func (l *AuditLog) List(ctx context.Context, actor Actor, page store.Page) ([]do
 	return l.store.ListAudit(ctx, actor.OrgID, page)
 }
 
-// Wait polls an export until it is no longer PENDING, or ctx ends.
-func (e *Exports) Wait(ctx context.Context, actor Actor, id uuid.UUID, every time.Duration) (domain.Export, error) {
+// Wait returns an export once it is no longer PENDING, or as it is when giveUp
+// is closed. It looks at once, and then every so often.
+func (e *Exports) Wait(ctx context.Context, actor Actor, id uuid.UUID, giveUp <-chan struct{}, every time.Duration) (domain.Export, error) {
+	if err := actor.Authorize(ReadExports); err != nil {
+		return domain.Export{}, err
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -184,6 +188,8 @@ func (e *Exports) Wait(ctx context.Context, actor Actor, id uuid.UUID, every tim
 			return export, err
 		}
 		select {
+		case <-giveUp:
+			return export, nil
 		case <-ctx.Done():
 			return export, ctx.Err()
 		case <-tick.C:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,8 @@ func (s *session) pluginOptions(set settings.Settings) (pluginhost.Options, erro
 	if err := os.MkdirAll(runDir, 0o700); err != nil {
 		return pluginhost.Options{}, fmt.Errorf("make the data directory: %w", err)
 	}
-	return pluginhost.Options{Dir: set.PluginDir, RunDir: runDir, Logger: s.quiet()}, nil
+	// What goes wrong is in the answer; the log would say it twice.
+	return pluginhost.Options{Dir: set.PluginDir, RunDir: runDir, Logger: slog.New(slog.DiscardHandler)}, nil
 }
 
 // openConnectors starts the connectors of the types given for one command.

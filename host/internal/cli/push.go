@@ -149,7 +149,7 @@ func (p *push) refuse(number int, err error) {
 // wait polls until no export is PENDING. Those that are not when the time is
 // over are counted as they are.
 func (p *push) wait() error {
-	ctx, cancel := context.WithTimeout(p.s.ctx, p.command.Timeout)
+	over, cancel := context.WithTimeout(p.s.ctx, p.command.Timeout)
 	defer cancel()
 	p.summary.Statuses = map[string]int{}
 	for i, text := range p.summary.Exports {
@@ -157,15 +157,15 @@ func (p *push) wait() error {
 		if err != nil {
 			return err
 		}
-		export, err := p.o.Exports.Wait(ctx, p.actor, id, 50*time.Millisecond)
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		export, err := p.o.Exports.Wait(p.s.ctx, p.actor, id, over.Done(), 50*time.Millisecond)
+		if err != nil {
 			return err
 		}
 		p.summary.Statuses[string(export.Status)]++
 		p.progress.waiting(i+1, len(p.summary.Exports))
 	}
 	p.progress.end()
-	return p.s.ctx.Err()
+	return nil
 }
 
 func (p *push) report(took time.Duration) error {

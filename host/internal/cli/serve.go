@@ -73,6 +73,9 @@ func (c *serveCommand) Run(s *session) error {
 		fmt.Fprintf(s.env.Stdout, "orderport is ready: http://%s (pages at /docs)\n", h.listener.Addr())
 		h.log.Info("ready", "address", h.listener.Addr().String(), "took", time.Since(started).Round(time.Millisecond),
 			"connectors", h.plugins.Types(), "database", h.db.address)
+		if len(h.plugins.Types()) == 0 {
+			h.log.Warn("no connector is ready, so nothing can be delivered; `orderport connector list` says why", "plugin_dir", h.set.PluginDir)
+		}
 		select {
 		case <-s.ctx.Done():
 			h.log.Info("stopping: what is under way may end", "grace", set.DrainGrace)
@@ -115,6 +118,7 @@ func (c *serveCommand) prepare(s *session, h *host) error {
 	if h.plugins, err = pluginhost.Open(options); err != nil {
 		return err
 	}
+	s.closeWith(func() error { return h.plugins.Stop(context.Background()) }) // in case it never came to a stop
 	return h.wire()
 }
 
@@ -173,9 +177,7 @@ func knobs(set settings.Settings) delivery.Knobs {
 		SweepEvery: set.PollInterval, BeatEvery: set.HeartbeatInterval, DeadAfter: set.HostDeadAfter,
 		DrainGrace: set.DrainGrace, ProbeTimeout: set.TestTimeout,
 	}
-	if set.Origin("ack_poll_interval") != "default" {
-		k.Acks.Every = set.AckPollInterval
-	}
+	k.Acks.Every = set.AckPollInterval
 	return k
 }
 

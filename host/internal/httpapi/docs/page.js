@@ -58,7 +58,8 @@ function row(spec, name, schema, required, text, depth) {
 
 function nested(spec, schema, depth) {
   const s = resolve(spec, schema);
-  const target = [].concat(s.type || []).includes("array") ? s.items : schema;
+  let target = [].concat(s.type || []).includes("array") ? s.items : schema;
+  if (s.oneOf) target = s.oneOf.find((one) => one.$ref) || target;
   const t = resolve(spec, target);
   if (!t.properties || depth >= DEEPEST) return null;
   const more = element("details", { class: "nested" }, element("summary", {}, (nameOf(target) || "its") + " fields"));
