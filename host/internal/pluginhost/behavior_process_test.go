@@ -33,7 +33,7 @@ func connect(p behavior) {
 		Logger:  hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr, JSONFormat: true}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			go after(p, out)
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(port.MaxMessage), grpc.MaxSendMsgSize(port.MaxMessage))...)
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(port.MaxMessage))...)
 		},
 	})
 }

@@ -51,7 +51,7 @@ func runAs(m *testing.M) {
 
 // exit ends a connector's process.
 func exit(code int) {
-	os.Exit(code) //nolint:forbidigo // a connector that dies is what is tested
+	os.Exit(code)
 }
 
 // pause waits where a connector, or a poll with a deadline, has no signal.

@@ -162,6 +162,8 @@ func (h *Host) watchPulse(inst *instance) {
 		switch {
 		case err == nil:
 			misses = 0
+		case ended(inst.proc, deathNotice): // by itself: nothing to end, nothing to blame the host for
+			return
 		case misses == 1:
 			inst.proc.Kill(fmt.Sprintf("no answer to two pings of %s each", h.opts.Limits.PingTimeout))
 			return

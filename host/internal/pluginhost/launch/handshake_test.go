@@ -88,7 +88,7 @@ func FuzzHandshake(f *testing.F) {
 
 func TestOnlySocketsOfTheProcessItselfAreCalled(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "addr") //nolint:usetesting // a socket needs a short path
+	dir, err := os.MkdirTemp("", "addr")
 	if err != nil {
 		t.Fatal(err)
 	}

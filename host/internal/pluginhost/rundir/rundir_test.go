@@ -52,7 +52,7 @@ func TestSweepRemovesDeadRunsAndSparesTheRest(t *testing.T) {
 func TestSocketsLieElsewhereIfThePathIsTooLong(t *testing.T) {
 	t.Parallel()
 	for _, long := range []bool{false, true} {
-		base, err := os.MkdirTemp("", "r") //nolint:usetesting // the length of the path matters
+		base, err := os.MkdirTemp("", "r")
 		if err != nil {
 			t.Fatal(err)
 		}
