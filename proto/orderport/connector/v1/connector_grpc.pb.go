@@ -78,7 +78,9 @@ type ConnectorServiceClient interface {
 	Export(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExportRequest, ExportResponse], error)
 	// FetchAcks streams the answers that the ERP has left since. Only called
 	// with CAPABILITY_ACKS. It changes nothing at the target: what was fetched
-	// and not settled is fetched again.
+	// and not settled is fetched again. A failure is a gRPC status, ABORTED if
+	// a later call may succeed and FAILED_PRECONDITION otherwise, with an Error
+	// among its details.
 	FetchAcks(ctx context.Context, in *FetchAcksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchAcksResponse], error)
 	// SettleAcks tells which fetched acks the host has committed. Only now may
 	// the connector move or delete anything. Settling a handle that is already
@@ -186,7 +188,9 @@ type ConnectorServiceServer interface {
 	Export(grpc.BidiStreamingServer[ExportRequest, ExportResponse]) error
 	// FetchAcks streams the answers that the ERP has left since. Only called
 	// with CAPABILITY_ACKS. It changes nothing at the target: what was fetched
-	// and not settled is fetched again.
+	// and not settled is fetched again. A failure is a gRPC status, ABORTED if
+	// a later call may succeed and FAILED_PRECONDITION otherwise, with an Error
+	// among its details.
 	FetchAcks(*FetchAcksRequest, grpc.ServerStreamingServer[FetchAcksResponse]) error
 	// SettleAcks tells which fetched acks the host has committed. Only now may
 	// the connector move or delete anything. Settling a handle that is already
