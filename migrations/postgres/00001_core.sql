@@ -96,7 +96,7 @@ CREATE TABLE erp_export (
     -- Set while PENDING. An export that is due at once has the time of its
     -- creation here, so that the oldest is first.
     next_attempt_at       timestamptz,
-    -- An attempt has ended and another one is to follow.
+    -- Still PENDING after an attempt has ended.
     tried                 boolean NOT NULL DEFAULT false,
     checkpoint            bytea,
     -- The reference while its attempt runs; then it moves to external_ref,
@@ -127,7 +127,7 @@ CREATE INDEX idx_erp_export_failed ON erp_export (org_id, draft_order_id) WHERE 
 CREATE UNIQUE INDEX uq_idempotency_key ON erp_export (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- What to run next: crash_count is 0 for all but the few suspects.
 CREATE INDEX idx_erp_export_due ON erp_export (erp_connection_id, crash_count, next_attempt_at, id) WHERE status = 'PENDING';
-CREATE INDEX idx_erp_export_tried ON erp_export (erp_connection_id) WHERE status = 'PENDING' AND tried;
+CREATE INDEX idx_erp_export_tried ON erp_export (erp_connection_id) WHERE tried;
 -- Lists, also an organization's: it has few connections, and each has four states.
 CREATE INDEX idx_erp_export_list ON erp_export (erp_connection_id, status, created_at, id);
 CREATE INDEX idx_erp_export_ref ON erp_export (erp_connection_id, external_ref) WHERE external_ref IS NOT NULL;

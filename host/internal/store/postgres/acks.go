@@ -14,7 +14,7 @@ import (
 // ackTargets locks what acks may be about, in the order of ids, so that hosts
 // that apply the same acks do so one after the other. References of attempts
 // that are under way are not indexed, but those attempts are few. OFFSET 0 makes
-// one look-up in the index of each reference, with or without statistics.
+// it one look-up in the index for each reference, with or without statistics.
 const ackTargets = `
 SELECT id, org_id, draft_order_id, COALESCE(external_ref, ''), COALESCE(running_ref, ''), status, COALESCE(erp_order_id, ''),
 	COALESCE(error_json ->> 'code', ''), created_at
@@ -23,8 +23,7 @@ WHERE id = ANY (ARRAY (
 	SELECT x.id FROM unnest($2::text[]) AS r(ref)
 	CROSS JOIN LATERAL (SELECT id FROM erp_export WHERE erp_connection_id = $1 AND external_ref = r.ref OFFSET 0) x
 	UNION ALL
-	SELECT e.id FROM export_attempt a JOIN erp_export e ON e.id = a.export_id
-	WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = $1 AND e.running_ref = ANY ($2)
+	SELECT e.id FROM (` + running + `) e WHERE e.erp_connection_id = $1 AND e.running_ref = ANY ($2)
 ))
 ORDER BY id
 FOR NO KEY UPDATE`
@@ -37,6 +36,7 @@ UPDATE erp_export e SET
 	sent_at = CASE WHEN a.status = 'ACKED' THEN COALESCE(e.sent_at, now()) ELSE e.sent_at END,
 	acked_at = CASE WHEN a.status = 'ACKED' THEN COALESCE(e.acked_at, now()) ELSE e.acked_at END,
 	next_attempt_at = NULL,
+	tried = false,
 	updated_at = now()
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) AS a(id, status, erp_order_id, error)
 WHERE e.id = a.id`

@@ -78,35 +78,51 @@ WITH RECURSIVE backlog (id) AS (
 	SELECT (SELECT e.erp_connection_id FROM erp_export e
 		WHERE e.status = 'PENDING' AND e.erp_connection_id > b.id ORDER BY e.erp_connection_id LIMIT 1)
 	FROM backlog b WHERE b.id IS NOT NULL
+), due AS MATERIALIZED (
+	SELECT b.id FROM backlog b WHERE COALESCE(
+		(SELECT true FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+			AND e.crash_count = 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL LIMIT 1),
+		(SELECT true FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
+			AND e.crash_count > 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL LIMIT 1),
+		false)
 )
 SELECT ` + connectionColumns + `
-FROM backlog b JOIN erp_connection c ON c.id = b.id
-WHERE c.status = 'ACTIVE' AND c.connector_type = ANY ($1) AND COALESCE(
-	(SELECT true FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
-		AND e.crash_count = 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL LIMIT 1),
-	(SELECT true FROM erp_export e WHERE e.erp_connection_id = b.id AND e.status = 'PENDING'
-		AND e.crash_count > 0 AND e.next_attempt_at <= now() AND e.lease_host_id IS NULL LIMIT 1),
-	false)`
+FROM erp_connection c
+WHERE c.id = ANY (ARRAY (SELECT id FROM due)) AND c.status = 'ACTIVE' AND c.connector_type = ANY ($1)`
 
 // DueConnections implements store.Ledger.
 func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]domain.Connection, error) {
 	return s.connections(ctx, "list due connections", dueConnections, connectorTypes)
 }
 
-// InFlight implements store.Ledger. It counts those that wait for another
-// attempt and those that run their first, and never reads the backlog.
+// countInFlight counts those that wait for another attempt and those that run
+// their first, and never reads the backlog.
+const countInFlight = `SELECT
+	(SELECT count(*) FROM erp_export WHERE erp_connection_id = $1 AND tried)
+	+ (SELECT count(*) FROM (` + running + `) e
+		WHERE e.erp_connection_id = $1 AND e.status = 'PENDING' AND NOT e.tried)`
+
+// running are the exports whose attempts are under way: few, whatever waits.
+// OFFSET 0 keeps them from being found the long way, among all of a connection.
+const running = `SELECT * FROM erp_export
+	WHERE id = ANY (ARRAY (SELECT export_id FROM export_attempt WHERE outcome = 'RUNNING')) OFFSET 0`
+
+// InFlight implements store.Ledger.
 func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
 	var n int
-	err := s.pool.QueryRow(ctx, `SELECT
-		(SELECT count(*) FROM erp_export WHERE erp_connection_id = $1 AND status = 'PENDING' AND tried)
-		+ (SELECT count(*) FROM export_attempt a JOIN erp_export e ON e.id = a.export_id
-			WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = $1 AND e.status = 'PENDING' AND NOT e.tried)`,
-		connectionID).Scan(&n)
-	if err != nil {
+	if err := s.pool.QueryRow(ctx, countInFlight, connectionID).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count exports in flight: %w", err)
 	}
 	return n, nil
 }
+
+const selectLost = `
+SELECT ` + exportColumns + `
+FROM export_attempt a
+JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id` + exportParents + `
+LEFT JOIN host_node h ON h.id = a.host_id
+WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minute')
+LIMIT $1`
 
 // Lost implements store.Ledger.
 func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error) {
@@ -119,13 +135,7 @@ func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([
 		if err != nil {
 			return fmt.Errorf("declare hosts dead: %w", err)
 		}
-		rows, err := tx.Query(ctx, `
-			SELECT `+exportColumns+`
-			FROM export_attempt a
-			JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id`+exportParents+`
-			LEFT JOIN host_node h ON h.id = a.host_id
-			WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minute')
-			LIMIT $1`, limit)
+		rows, err := tx.Query(ctx, selectLost, limit)
 		if err != nil {
 			return err
 		}

@@ -152,15 +152,19 @@ func (a *acceptor) keyOwner(ctx context.Context, item *store.Acceptance) (*rules
 	return &owners[0], nil
 }
 
+// selectLatest finds the live export of an order, else its newest one.
+const selectLatest = `
+SELECT ` + exportColumns + `, d.content_sha256 FROM (
+	SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND status IN ('PENDING', 'SENT', 'ACKED')
+	UNION ALL
+	SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND status = 'FAILED'
+) e` + exportParents + `
+ORDER BY e.status = 'FAILED', e.created_at DESC, e.id DESC LIMIT 1`
+
 func (a *acceptor) answerKnown(ctx context.Context, item *store.Acceptance, known rules.Known) (store.Accepted, error) {
 	var hash [32]byte
-	latest, err := all(ctx, a.tx, func(row scanner) (domain.Export, error) { return scanExportAnd(row, hashInto(&hash)) }, `
-		SELECT `+exportColumns+`, d.content_sha256 FROM (
-			SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND status IN ('PENDING', 'SENT', 'ACKED')
-			UNION ALL
-			SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND status = 'FAILED'
-		) e`+exportParents+`
-		ORDER BY e.status = 'FAILED', e.created_at DESC, e.id DESC LIMIT 1`, item.Draft.OrgID.String(), item.Draft.ID.String())
+	latest, err := all(ctx, a.tx, func(row scanner) (domain.Export, error) { return scanExportAnd(row, hashInto(&hash)) },
+		selectLatest, item.Draft.OrgID.String(), item.Draft.ID.String())
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("look up known order: %w", err)
 	}

@@ -19,8 +19,8 @@ CROSS JOIN erp_export e ON e.erp_connection_id = ?1 AND e.external_ref = r.value
 
 const (
 	applyPositive = `UPDATE erp_export SET status = 'ACKED', erp_order_id = COALESCE(?2, erp_order_id), error_json = NULL,
-		sent_at = COALESCE(sent_at, ?3), acked_at = COALESCE(acked_at, ?3), next_attempt_at = NULL, updated_at = ?3 WHERE id = ?1`
-	applyNegative = `UPDATE erp_export SET status = 'FAILED', error_json = ?2, next_attempt_at = NULL, updated_at = ?3 WHERE id = ?1`
+		sent_at = COALESCE(sent_at, ?3), acked_at = COALESCE(acked_at, ?3), next_attempt_at = NULL, tried = 0, updated_at = ?3 WHERE id = ?1`
+	applyNegative = `UPDATE erp_export SET status = 'FAILED', error_json = ?2, next_attempt_at = NULL, tried = 0, updated_at = ?3 WHERE id = ?1`
 )
 
 // ApplyAcks implements store.Ledger.

@@ -118,20 +118,29 @@ func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]
 	return list, nil
 }
 
-// InFlight implements store.Ledger. It counts those that wait for another
-// attempt and those that run their first, and never reads the backlog.
+// countInFlight counts those that wait for another attempt and those that run
+// their first, and never reads the backlog.
+const countInFlight = `SELECT
+	(SELECT count(*) FROM erp_export INDEXED BY idx_erp_export_tried WHERE erp_connection_id = ?1 AND tried)
+	+ (SELECT count(*) FROM export_attempt a CROSS JOIN erp_export e ON e.id = a.export_id
+		WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = ?1 AND e.status = 'PENDING' AND NOT e.tried)`
+
+// InFlight implements store.Ledger.
 func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM erp_export WHERE erp_connection_id = ?1 AND status = 'PENDING' AND tried)
-		+ (SELECT count(*) FROM export_attempt a CROSS JOIN erp_export e ON e.id = a.export_id
-			WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = ?1 AND e.status = 'PENDING' AND NOT e.tried)`,
-		connectionID.String()).Scan(&n)
-	if err != nil {
+	if err := s.reader.QueryRowContext(ctx, countInFlight, connectionID.String()).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count exports in flight: %w", err)
 	}
 	return n, nil
 }
+
+const selectLost = `
+SELECT ` + exportColumns + `
+FROM export_attempt a
+CROSS JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id` + exportParents + `
+LEFT JOIN host_node h ON h.id = a.host_id
+WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < ?1)
+LIMIT ?2`
 
 // Lost implements store.Ledger.
 func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error) {
@@ -143,13 +152,7 @@ func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([
 		if err != nil {
 			return fmt.Errorf("declare hosts dead: %w", err)
 		}
-		lost, err = all(ctx, tx, scanExport, `
-			SELECT `+exportColumns+`
-			FROM export_attempt a
-			CROSS JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id`+exportParents+`
-			LEFT JOIN host_node h ON h.id = a.host_id
-			WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < ?1)
-			LIMIT ?2`, micros(now.Add(-time.Minute)), limit)
+		lost, err = all(ctx, tx, scanExport, selectLost, micros(now.Add(-time.Minute)), limit)
 		return err
 	})
 	if err != nil {

@@ -108,18 +108,20 @@ func listQuery(orgID uuid.UUID, f store.ExportFilter, after *rules.Position, lim
 // CountExports implements store.Exports. It reads one index from end to end:
 // ask every few seconds, not more often.
 func (s *Store) CountExports(ctx context.Context) (map[domain.ExportStatus]int64, error) {
-	type group struct {
-		status domain.ExportStatus
-		n      int64
-	}
-	groups, err := all(ctx, s.reader, func(row scanner) (g group, err error) { return g, row.Scan(&g.status, &g.n) },
-		`SELECT status, count(*) FROM erp_export GROUP BY status`)
+	var pending, sent, acked, failed int64
+	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE status = 'PENDING'), count(*) FILTER (WHERE status = 'SENT'),
+		count(*) FILTER (WHERE status = 'ACKED'), count(*) FILTER (WHERE status = 'FAILED') FROM erp_export`).
+		Scan(&pending, &sent, &acked, &failed)
 	if err != nil {
 		return nil, fmt.Errorf("count exports: %w", err)
 	}
 	counts := map[domain.ExportStatus]int64{}
-	for _, g := range groups {
-		counts[g.status] = g.n
+	for status, n := range map[domain.ExportStatus]int64{
+		domain.Pending: pending, domain.Sent: sent, domain.Acked: acked, domain.Failed: failed,
+	} {
+		if n > 0 {
+			counts[status] = n
+		}
 	}
 	return counts, nil
 }

@@ -152,6 +152,12 @@ var claimTests = map[string]func(w *World){
 		f.NextAttemptIn = time.Hour
 		w.Finish(f, Ended(claimed[2].Export, domain.OutcomeDeferred, domain.Pending))
 		w.wantInFlight(2)
+		again := w.Claim(1)[0].Export
+		want(w.T, "claimed again", again.ID, claimed[2].Export.ID)
+		w.wantInFlight(2)
+		w.wantSaved(saveOf(again, store.Save{ExternalRef: Ref(again)}))
+		w.ack(store.AckApplied, positive(again, "SO-1"))
+		w.wantInFlight(1)
 	},
 }
 
