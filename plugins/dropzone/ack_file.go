@@ -92,7 +92,7 @@ func parseAck(name string, content []byte) (sdk.Ack, error) {
 	}
 	var doc ackDocument
 	if err := json.Unmarshal(text, &doc); err != nil {
-		return ack, fmt.Errorf("it is not the JSON of an ack: %v", err)
+		return ack, fmt.Errorf("it is not the JSON of an ack: %w", err)
 	}
 	ack.ProcessedAt = parseTime(doc.ProcessedAt)
 	ack.Answer, err = doc.answer(strings.HasPrefix(name, positivePrefix))

@@ -15,8 +15,8 @@ func TestFlushIsSharedByThoseWhoWait(t *testing.T) {
 		rounds := 0
 		var f flushes
 		flush := func() error {
-			rounds++ // one at a time, so no lock
-			time.Sleep(time.Second)
+			rounds++                // one at a time, so no lock
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 			return nil
 		}
 		start := time.Now()
@@ -56,7 +56,7 @@ func TestFlushBeginsAfterTheCall(t *testing.T) {
 				began[i] = true
 			}
 			mu.Unlock()
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 			mu.Lock()
 			defer mu.Unlock()
 			for i := range began {
@@ -67,7 +67,7 @@ func TestFlushBeginsAfterTheCall(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
-				time.Sleep(time.Duration(i) * 70 * time.Millisecond)
+				time.Sleep(time.Duration(i) * 70 * time.Millisecond) //nolint:forbidigo // the bubble's clock
 				mu.Lock()
 				written[i] = true
 				mu.Unlock()
