@@ -31,7 +31,12 @@ func Benchmark(b *testing.B) {
 
 func open(t testing.TB, url string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), url, postgres.Options{})
+	return openWith(t, url, postgres.Options{})
+}
+
+func openWith(t testing.TB, url string, options postgres.Options) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), url, options)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}

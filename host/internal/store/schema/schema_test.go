@@ -1,0 +1,221 @@
+package schema_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"modernc.org/sqlite"
+
+	"github.com/orderport/orderport/host/internal/store/schema"
+	"github.com/orderport/orderport/host/internal/store/storetest"
+	"github.com/orderport/orderport/migrations"
+)
+
+// released are the files that databases out there have applied. They never
+// change; a change of the schema is a new file and a new line here.
+var released = map[string]string{}
+
+func TestReleasedFilesNeverChange(t *testing.T) {
+	t.Parallel()
+	for name, want := range released {
+		content, err := fs.ReadFile(both{}, name)
+		if err != nil {
+			t.Errorf("%s is gone: %v", name, err)
+			continue
+		}
+		sum := sha256.Sum256(content)
+		if got := hex.EncodeToString(sum[:]); got != want {
+			t.Errorf("%s has changed (%s): put the change into a new file", name, got)
+		}
+	}
+}
+
+func TestBothDialectsHaveTheSameSteps(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff(names(t, migrations.Postgres()), names(t, migrations.SQLite())); diff != "" {
+		t.Errorf("steps differ (-postgres +sqlite):\n%s", diff)
+	}
+}
+
+func names(t *testing.T, files fs.FS) []string {
+	t.Helper()
+	found, err := fs.Glob(files, "*.sql")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	return found
+}
+
+// both holds the files of both dialects, under their folders.
+type both struct{}
+
+func (both) Open(name string) (fs.File, error) {
+	folder, file := filepath.Split(name)
+	if folder == "sqlite/" {
+		return migrations.SQLite().Open(file)
+	}
+	return migrations.Postgres().Open(file)
+}
+
+func TestPostgresComesUpFromNothingAndStaysUp(t *testing.T) {
+	t.Parallel()
+	pool := connect(t, storetest.EmptyPostgresURL(t))
+	checkUp(t, func() (*schema.Schema, error) { return schema.Postgres(pool) })
+}
+
+func TestSQLiteComesUpFromNothingAndStaysUp(t *testing.T) {
+	t.Parallel()
+	db := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
+	checkUp(t, func() (*schema.Schema, error) { return schema.SQLite(db) })
+}
+
+func checkUp(t *testing.T, open func() (*schema.Schema, error)) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(before) < 2 || slices.ContainsFunc(before, func(step schema.Step) bool { return step.Applied }) {
+		t.Fatalf("an empty database has steps: %+v", before)
+	}
+	applied, err := s.Up(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(applied) != len(before) {
+		t.Errorf("applied %d steps, want %d", len(applied), len(before))
+	}
+	for range 2 {
+		again, err := s.Up(ctx)
+		if err != nil || len(again) != 0 {
+			t.Fatalf("applied again: %v, %v", again, err)
+		}
+	}
+	pending, err := s.Pending(ctx)
+	if err != nil || pending != 0 {
+		t.Errorf("pending: %d, %v", pending, err)
+	}
+	after, err := s.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range after {
+		if !step.Applied || (step.Part == "orderport") != (step.AppliedAt != nil) {
+			t.Errorf("step %+v", step)
+		}
+	}
+}
+
+func TestHostsThatStartAtOnceMigratePostgresOnce(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyPostgresURL(t)
+	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return schema.Postgres(connect(t, url)) })
+}
+
+func TestProcessesThatStartAtOnceMigrateSQLiteOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return schema.SQLite(openSQLite(t, path)) })
+}
+
+func checkTogether(t *testing.T, open func(t *testing.T) (*schema.Schema, error)) {
+	t.Helper()
+	const hosts = 4
+	results := make(chan error, hosts)
+	start := make(chan struct{})
+	for range hosts {
+		s, err := open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			<-start
+			_, err := s.Up(context.Background())
+			if err == nil {
+				var pending int
+				if pending, err = s.Pending(context.Background()); err == nil && pending != 0 {
+					t.Errorf("%d steps are pending after Up", pending)
+				}
+			}
+			results <- err
+		}()
+	}
+	close(start)
+	for range hosts {
+		if err := <-results; err != nil {
+			t.Errorf("migrate: %v", err)
+		}
+	}
+}
+
+func TestTwoPostgresDatabasesFromNothingAreEqual(t *testing.T) {
+	t.Parallel()
+	// One is a copy of the template that other tests use, one is new.
+	copied := describe(t, storetest.PostgresURL(t))
+	fresh := storetest.EmptyPostgresURL(t)
+	s, err := schema.Postgres(connect(t, fresh))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(copied, describe(t, fresh)); diff != "" {
+		t.Errorf("schemas differ (-template +new):\n%s", diff)
+	}
+}
+
+func describe(t *testing.T, url string) []string {
+	t.Helper()
+	rows, err := connect(t, url).Query(t.Context(), `
+		SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || COALESCE(column_default, '')
+			FROM information_schema.columns WHERE table_schema = 'public'
+		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+		UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+			WHERE connamespace = 'public'::regnamespace
+		ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(lines) < 50 {
+		t.Fatalf("%d lines, %v", len(lines), err)
+	}
+	return lines
+}
+
+func connect(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func openSQLite(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	connector, err := sqlite.NewConnector("file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
