@@ -76,31 +76,31 @@ func neverSent(err error) bool {
 	return errors.As(err, &lookup) || (errors.As(err, &operation) && operation.Op == "dial")
 }
 
-// verdict decides what the host is told when Export returned err: a gRPC
-// status (first value), an error result (second), or success (neither).
+// verdict decides what the host is told when Export returned err: an error
+// result (first value), a gRPC status (second), or success (neither).
 //
 // The rule behind it: "not delivered" is only said if the connector said so
 // itself, by an *Error, or if it can't be otherwise.
-func (s exchangeState) verdict(ctx context.Context, err error) (error, *Error) {
+func (s exchangeState) verdict(ctx context.Context, err error) (*Error, error) {
 	var known *Error
 	var refused *RefusedError
 	switch {
 	case isBroken(err):
-		return err, nil
+		return nil, err
 	case s.failed != nil && ctx.Err() == nil:
-		return status.Error(codes.Internal, clean(s.failed.Error())), nil
+		return nil, status.Error(codes.Internal, clean(s.failed.Error()))
 	case err == nil && s.refused != nil:
-		return status.Error(codes.Internal, "the connector reported success although the host had refused to store something"), nil
+		return nil, status.Error(codes.Internal, "the connector reported success although the host had refused to store something")
 	case err == nil:
 		return nil, nil
 	case errors.As(err, &known):
-		return nil, classify(err)
+		return classify(err), nil
 	case ctx.Err() != nil:
-		return status.FromContextError(ctx.Err()).Err(), nil
+		return nil, status.FromContextError(ctx.Err()).Err()
 	case errors.As(err, &refused):
 		e := classify(err)
 		e.Retryable = e.Retryable || s.pastCheckpoint()
-		return nil, e
+		return e, nil
 	default:
 		return s.doubt(err)
 	}
@@ -111,16 +111,16 @@ func (s exchangeState) verdict(ctx context.Context, err error) (error, *Error) {
 func (s exchangeState) pastCheckpoint() bool { return s.checkpointed || s.resumed }
 
 // doubt handles an error that the connector did not classify.
-func (s exchangeState) doubt(err error) (error, *Error) {
+func (s exchangeState) doubt(err error) (*Error, error) {
 	e := classify(err)
 	switch {
 	case s.canResume && s.pastCheckpoint() && e.Code == Internal:
-		return status.Error(codes.Internal, clean(e.Message)), nil
+		return nil, status.Error(codes.Internal, clean(e.Message))
 	case s.canResume, neverSent(err) && !s.pastCheckpoint():
-		return nil, e
+		return e, nil
 	default:
 		e.Code, e.Retryable = OutcomeUnknown, false
-		return nil, e
+		return e, nil
 	}
 }
 

@@ -297,9 +297,9 @@ func TestAPanicIsAnUnknownOutcomeOfOneCall(t *testing.T) {
 	t.Parallel()
 	for name, blow := range map[string]func(){
 		"panic":        func() { panic("at " + canary) },
-		"nil map":      func() { var m map[string]int; m["x"] = 1 },
+		"nil map":      func() { var m map[string]int; m["x"] = 1 }, //nolint:staticcheck // on purpose
 		"goexit":       runtime.Goexit,
-		"panic of nil": func() { panic(nil) }, //nolint:govet // on purpose
+		"panic of nil": func() { panic(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

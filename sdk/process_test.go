@@ -68,7 +68,7 @@ func (noisy) Export(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResu
 			return sdk.ExportResult{}, err
 		}
 		req.Progress("waiting")
-		time.Sleep(d) // deaf on purpose
+		time.Sleep(d) //nolint:forbidigo // deaf on purpose
 	}
 	data, err := json.Marshal(req.Order)
 	if err != nil {
@@ -324,7 +324,7 @@ func waitExited(t *testing.T, s *started, within time.Duration) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still runs after %v\n%s", within, s.log)
 		}
-		time.Sleep(5 * time.Millisecond) // go-plugin has no channel for this
+		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // go-plugin has no channel for this
 	}
 	s.client.Kill() // waits until ProcessState is there
 }

@@ -47,7 +47,7 @@ func (s *server) Export(stream exportStream) error {
 	state := host.close()
 	state.resumed = start.GetResume() != nil && start.GetResume().Checkpoint != nil
 	state.canResume = s.description.Resume
-	if err, answer := state.verdict(ctx, err); answer != nil || err != nil {
+	if answer, err := state.verdict(ctx, err); answer != nil || err != nil {
 		if err != nil {
 			return err
 		}

@@ -65,24 +65,32 @@ func TestKeepSecretsFillsInWhatAnUpdateLeavesOut(t *testing.T) {
 		`"lines":[{"name":"a","token":"ta"},{"name":"b","token":"tb"}]}`
 	for name, c := range map[string]struct{ updated, want string }{
 		"an absent secret is kept": {
-			`{"mode":"sftp","host":"new"}`, `{"host":"new","mode":"sftp","password":"old"}`},
+			`{"mode":"sftp","host":"new"}`, `{"host":"new","mode":"sftp","password":"old"}`,
+		},
 		"a given secret replaces": {
-			`{"mode":"sftp","host":"h","password":"new"}`, `{"host":"h","mode":"sftp","password":"new"}`},
+			`{"mode":"sftp","host":"h","password":"new"}`, `{"host":"h","mode":"sftp","password":"new"}`,
+		},
 		"an empty secret is given": {
-			`{"mode":"sftp","host":"h","password":""}`, `{"host":"h","mode":"sftp","password":""}`},
+			`{"mode":"sftp","host":"h","password":""}`, `{"host":"h","mode":"sftp","password":""}`,
+		},
 		"a nested secret is kept where its object is": {
 			`{"mode":"sftp","host":"h","retry":{"max":9}}`,
-			`{"host":"h","mode":"sftp","password":"old","retry":{"max":9,"token":"rt"}}`},
+			`{"host":"h","mode":"sftp","password":"old","retry":{"max":9,"token":"rt"}}`,
+		},
 		"null removes": {
 			`{"mode":"sftp","host":"h","retry":{"max":9,"token":null}}`,
-			`{"host":"h","mode":"sftp","password":"old","retry":{"max":9}}`},
+			`{"host":"h","mode":"sftp","password":"old","retry":{"max":9}}`,
+		},
 		"elements find theirs after a move, and a changed one does not": {
 			`{"mode":"sftp","host":"h","lines":[{"name":"b"},{"name":"A"}]}`,
-			`{"host":"h","lines":[{"name":"b","token":"tb"},{"name":"A"}],"mode":"sftp","password":"old"}`},
+			`{"host":"h","lines":[{"name":"b","token":"tb"},{"name":"A"}],"mode":"sftp","password":"old"}`,
+		},
 		"other ways to log in drop the old secret": {
-			`{"mode":"sftp","host":"h","private_key":"key"}`, `{"host":"h","mode":"sftp","private_key":"key"}`},
+			`{"mode":"sftp","host":"h","private_key":"key"}`, `{"host":"h","mode":"sftp","private_key":"key"}`,
+		},
 		"what is not secret is not kept": {
-			`{"mode":"filesystem"}`, `{"mode":"filesystem","password":"old"}`},
+			`{"mode":"filesystem"}`, `{"mode":"filesystem","password":"old"}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

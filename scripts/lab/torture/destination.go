@@ -73,7 +73,7 @@ func (d *directory) canFill() bool { return d.mounted }
 func (d *directory) fill(ctx context.Context, s *scene) error {
 	s.say("fill disk")
 	ballast := filepath.Join(d.inbox(), "ballast")
-	defer os.Remove(ballast)
+	defer func() { _ = os.Remove(ballast) }() // it is gone if it was never made
 	f, err := os.Create(ballast)
 	if err != nil {
 		return err
