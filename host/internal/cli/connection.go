@@ -178,9 +178,16 @@ func (s *session) showConnection(conn view.Connection) error {
 			config = string(conn.Config)
 		}
 		facts(w, [][2]string{
-			{"id", conn.ID}, {"type", conn.ConnectorType}, {"status", conn.Status}, {"health", conn.Health.State},
-			{"reason", or(conn.Health.Reason)}, {"next probe", or(conn.Health.NextProbeAt)}, {"last test", or(conn.LastTestAt)},
-			{"created", conn.CreatedAt}, {"updated", conn.UpdatedAt}, {"config", config},
+			{"id", conn.ID},
+			{"type", conn.ConnectorType},
+			{"status", conn.Status},
+			{"health", conn.Health.State},
+			{"reason", or(conn.Health.Reason)},
+			{"next probe", or(conn.Health.NextProbeAt)},
+			{"last test", or(conn.LastTestAt)},
+			{"created", conn.CreatedAt},
+			{"updated", conn.UpdatedAt},
+			{"config", config},
 		}...)
 		if conn.Test != nil {
 			printTest(w, *conn.Test)

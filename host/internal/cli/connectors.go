@@ -180,9 +180,16 @@ func printInspection(w io.Writer, v inspection) {
 		trusted = "yes"
 	}
 	facts(w, [][2]string{
-		{"type", v.ConnectorType.ConnectorType}, {"name", v.Name}, {"version", v.Version}, {"vendor", v.Vendor}, {"summary", v.Summary},
-		{"documentation", or(v.DocumentationURL)}, {"formats", strings.Join(v.ExportFormatVersions, ", ")},
-		{"capabilities", strings.Join(v.Capabilities, ", ")}, {"sha256", v.SHA256}, {"trusted", trusted},
+		{"type", v.ConnectorType.ConnectorType},
+		{"name", v.Name},
+		{"version", v.Version},
+		{"vendor", v.Vendor},
+		{"summary", v.Summary},
+		{"documentation", or(v.DocumentationURL)},
+		{"formats", strings.Join(v.ExportFormatVersions, ", ")},
+		{"capabilities", strings.Join(v.Capabilities, ", ")},
+		{"sha256", v.SHA256},
+		{"trusted", trusted},
 		{"answered in", fmt.Sprintf("%d ms", v.StartMS)},
 	}...)
 	var schema struct {

@@ -148,11 +148,22 @@ func printExport(w io.Writer, v view.ExportWithAttempts) {
 		failure = v.Error.Code + ": " + v.Error.Message
 	}
 	facts(w, [][2]string{
-		{"id", v.ID}, {"status", v.Status}, {"error", failure}, {"next attempt", or(v.NextAttemptAt)},
-		{"order", v.DraftOrderID}, {"order number", or(v.ExternalOrderNumber)}, {"ERP order", or(v.ERPOrderID)},
-		{"connection", v.ConnectionID}, {"type", v.ConnectorType}, {"dropzone path", or(v.DropzonePath)},
-		{"external ref", or(v.ExternalRef)}, {"payload", or(v.StorageKey)}, {"retry of", or(v.RetryOf)},
-		{"created", v.CreatedAt}, {"sent", or(v.SentAt)}, {"acked", or(v.AckedAt)},
+		{"id", v.ID},
+		{"status", v.Status},
+		{"error", failure},
+		{"next attempt", or(v.NextAttemptAt)},
+		{"order", v.DraftOrderID},
+		{"order number", or(v.ExternalOrderNumber)},
+		{"ERP order", or(v.ERPOrderID)},
+		{"connection", v.ConnectionID},
+		{"type", v.ConnectorType},
+		{"dropzone path", or(v.DropzonePath)},
+		{"external ref", or(v.ExternalRef)},
+		{"payload", or(v.StorageKey)},
+		{"retry of", or(v.RetryOf)},
+		{"created", v.CreatedAt},
+		{"sent", or(v.SentAt)},
+		{"acked", or(v.AckedAt)},
 	}...)
 	if len(v.Attempts) == 0 {
 		return

@@ -114,8 +114,8 @@ func freeAddress(t *testing.T) string {
 // await waits until the host is ready: await.
 func await(ts *testscript.TestScript, _ bool, _ []string) {
 	url := "http://" + ts.Getenv("ORDERPORT_LISTEN") + "/readyz"
-	deadline := time.Now().Add(20 * time.Second)
-	for time.Now().Before(deadline) {
+	over := time.After(20 * time.Second)
+	for {
 		res, err := http.Get(url)
 		if err == nil {
 			_ = res.Body.Close()
@@ -123,9 +123,12 @@ func await(ts *testscript.TestScript, _ bool, _ []string) {
 				return
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-over:
+			ts.Fatalf("the host is not ready")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	ts.Fatalf("the host is not ready")
 }
 
 // exitcode runs a command and wants its exit code: exitcode CODE COMMAND….

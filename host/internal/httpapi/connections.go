@@ -146,7 +146,8 @@ func (s *server) getConnection(ctx context.Context, in *ConnectionID) (*answer[v
 func (s *server) updateConfig(ctx context.Context, in *struct {
 	ConnectionID
 	withBody
-}) (*answer[view.Connection], error) {
+},
+) (*answer[view.Connection], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err

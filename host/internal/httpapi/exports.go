@@ -188,7 +188,8 @@ func (s *server) retryExport(ctx context.Context, in *ExportID) (*answer[view.Ex
 func (s *server) resolveExport(ctx context.Context, in *struct {
 	ExportID
 	withBody
-}) (*answer[view.Export], error) {
+},
+) (*answer[view.Export], error) {
 	id, err := in.parse()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -90,7 +91,7 @@ func acceptedID(id string) string {
 }
 
 func (s *server) afterPanic(answer *recorder, r *http.Request, caught any) {
-	if caught == http.ErrAbortHandler {
+	if err, ok := caught.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(caught)
 	}
 	s.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", requestID(r.Context()),

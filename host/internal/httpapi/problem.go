@@ -17,7 +17,6 @@ import (
 // problem is a failure on its way to the client.
 type problem struct {
 	view.Problem
-	cause error // for the log; nil if there is nothing to log
 }
 
 // Error makes a problem an error that huma passes on.
@@ -38,8 +37,10 @@ func newProblem(ctx context.Context, err error) *problem {
 			f = fault.New(fault.Unavailable, "timeout", "the call took too long or was given up").
 				WithHint("ask again: calls may be repeated").Because(err)
 		} else {
-			f = &fault.Error{Kind: fault.Internal, Code: "internal", Message: "internal error", Err: err,
-				Hint: "the host's log says more under this request_id"}
+			f = &fault.Error{
+				Kind: fault.Internal, Code: "internal", Message: "internal error", Err: err,
+				Hint: "the host's log says more under this request_id",
+			}
 		}
 	}
 	p := &problem{Problem: view.NewProblem(f, http.StatusText(f.Kind.HTTPStatus()), requestID(ctx))}
