@@ -460,6 +460,25 @@ func TestACallThatIsCancelledEndsWithinASecond(t *testing.T) {
 	}
 }
 
+func TestARequestIsOfNoUseAfterItsCall(t *testing.T) {
+	t.Parallel()
+	var kept *sdk.ExportRequest
+	result, err := run(t, scripted{export: func(_ context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+		kept = req
+		return sdk.ExportResult{}, nil
+	}})
+	if err != nil || !result.GetSuccess() {
+		t.Fatalf("got %v, %v", result, err)
+	}
+	_, stored := kept.StorePayload(context.Background(), "late.json", nil)
+	for _, err := range []error{stored, kept.SaveCheckpoint(context.Background(), nil, "")} {
+		if err == nil || !strings.Contains(err.Error(), "the export call is over") {
+			t.Errorf("got %v", err)
+		}
+	}
+	kept.Progress("nobody hears this")
+}
+
 func TestADeadlineIsPassedOn(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
