@@ -139,7 +139,8 @@ type Exports interface {
 	// and one wake-up job for each connection that got a new export. The order
 	// of answers is the order of batch; the same order may be in it twice. An
 	// order that is known already answers with its latest export and
-	// Created=false, whatever that export's status.
+	// Created=false, whatever that export's status. An idempotency key belongs
+	// to the export that it created; a known order does not take another one.
 	Accept(ctx context.Context, batch []Acceptance) ([]Accepted, error)
 	Export(ctx context.Context, orgID, id uuid.UUID) (domain.Export, error)
 	ListExports(ctx context.Context, orgID uuid.UUID, f ExportFilter, page Page) (exports []domain.Export, next string, err error)
@@ -148,7 +149,8 @@ type Exports interface {
 	// Retry makes a new PENDING export for the order of a FAILED one, over the
 	// connection given, and wakes it. Conflict "not_failed" if it is not
 	// FAILED, "export_live" if the order has a live export, "outcome_unknown"
-	// if it FAILED with OUTCOME_UNKNOWN (resolve it first).
+	// if any export of the order FAILED with OUTCOME_UNKNOWN (resolve it
+	// first). The same retry.ID again answers with the export made before.
 	Retry(ctx context.Context, orgID, failedID uuid.UUID, retry domain.Export, audit domain.AuditEntry) (domain.Export, error)
 	// Resolve ends an export that FAILED with OUTCOME_UNKNOWN: sent moves it
 	// to SENT; otherwise it stays FAILED and its error's code becomes
@@ -220,17 +222,21 @@ type Ledger interface {
 	// ConnectionByID is Connection without the tenant, for the engine.
 	ConnectionByID(ctx context.Context, id uuid.UUID) (domain.Connection, error)
 	// Claim leases due exports of a connection, oldest first, and records
-	// their attempts as RUNNING, in one transaction. Concurrent claims never
-	// return one export twice (SKIP LOCKED on PostgreSQL).
+	// their attempts as RUNNING, in one transaction. An export that had to
+	// wait for another attempt is as old as the end of that wait. Concurrent
+	// claims never return one export twice (SKIP LOCKED on PostgreSQL). A host
+	// that was stopped or declared dead gets nothing.
 	Claim(ctx context.Context, req ClaimRequest) ([]Claimed, error)
 	// Leased returns the exports whose attempts a host has under way. A host
 	// that lost the answer to a Claim learns from it what it got.
 	Leased(ctx context.Context, hostID uuid.UUID) ([]domain.Export, error)
 	// SaveAll records checkpoints and payloads. errs[i] is nil or ErrFenced.
+	// Several saves of one attempt in a batch add up.
 	SaveAll(ctx context.Context, saves []Save) (errs []error, err error)
 	// FinishAll ends attempts and releases leases. errs[i] is nil or ErrFenced.
 	// An export that an ack has already moved to ACKED or FAILED keeps that
-	// state; its attempt is ended and the answer is nil.
+	// state; its attempt is ended and the answer is nil. So it is for an
+	// attempt that this host has ended before with the same outcome.
 	FinishAll(ctx context.Context, finishes []Finish) (errs []error, err error)
 	// Lost returns exports whose lease is held by a host that is stopped or
 	// whose heartbeat is older than deadAfter, or whose own lease expired more
@@ -239,7 +245,13 @@ type Ledger interface {
 	// Reclaim ends a lost attempt: like FinishAll, but fenced by the lease
 	// that Lost saw (Finish.HostID, Finish.Attempt).
 	Reclaim(ctx context.Context, finishes []Finish) (errs []error, err error)
-	// ApplyAcks commits what acks say about exports of one connection.
+	// ApplyAcks commits what acks say about exports of one connection, in one
+	// transaction, each after the other. An ack ends an export that is PENDING
+	// or SENT, also one whose attempt still runs if its reference was saved. It
+	// ends the doubt about one that FAILED with OUTCOME_UNKNOWN: a negative ack
+	// makes that REJECTED_BY_ERP, a positive one makes the export ACKED, unless
+	// the order has another live export. The ERP's own code is kept in
+	// details["erp_error_code"].
 	ApplyAcks(ctx context.Context, connectionID uuid.UUID, acks []Ack, actor string) ([]AckVerdict, error)
 	// InFlight counts the connection's PENDING exports with at least one attempt.
 	InFlight(ctx context.Context, connectionID uuid.UUID) (int, error)
@@ -267,9 +279,12 @@ const (
 
 // Hosts keeps the heartbeats.
 type Hosts interface {
+	// RegisterHost may be repeated, until the host has been stopped: then it
+	// is Conflict "host_stopped". It forgets hosts that stopped long ago.
 	RegisterHost(ctx context.Context, h domain.HostNode) error
 	// Heartbeat returns false if the host has been declared dead: it must
-	// register under a new id, and its attempts are fenced already.
+	// register under a new id. It can claim nothing more, and each of its
+	// attempts is fenced once it has been reclaimed.
 	Heartbeat(ctx context.Context, id uuid.UUID, connectorTypes []string) (alive bool, err error)
 	// StopHost marks a host stopped; Lost then returns its exports at once.
 	StopHost(ctx context.Context, id uuid.UUID) error
