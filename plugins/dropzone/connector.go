@@ -8,8 +8,8 @@ import (
 	"github.com/orderport/orderport/sdk"
 )
 
-// version is the connector's own version.
-const version = "1.0.0"
+// version is the connector's own version; scripts/build sets it.
+var version = "1.0.0"
 
 // maxPayload bounds one file. An order of 10,000 lines has a few megabytes.
 const maxPayload = 32 << 20

@@ -38,7 +38,7 @@ func (e *export) deliver(ctx context.Context) (sdk.ExportResult, error) {
 	if p := e.req.Resume.Payload; p != nil {
 		e.storageKey = p.StorageKey
 	}
-	if e.req.Resume.Checkpoint == nil {
+	if e.req.Resume.Checkpoint == nil || forgetful {
 		return e.start(ctx)
 	}
 	cp, err := decodeCheckpoint(e.req.Resume.Checkpoint)
@@ -78,7 +78,7 @@ func (e *export) stage(ctx context.Context) (checkpoint, error) {
 	if uploaded != nil {
 		return checkpoint{}, uploaded
 	}
-	if err == nil {
+	if err == nil && !forgetful {
 		err = e.req.SaveCheckpoint(ctx, cp.encode(), cp.Final)
 		var refused *sdk.RefusedError
 		if err != nil && !errors.As(err, &refused) {

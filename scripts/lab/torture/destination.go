@@ -7,21 +7,20 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/orderport/orderport/sdk/sdktest/sshtest"
 )
 
-// destination is where orders are dropped, and what can happen to it.
+// destination is where orders are dropped.
 type destination interface {
 	config() map[string]any
 	inbox() string
 	acks() string
-	kill(context.Context, *scene) error
-	cut(context.Context, *scene) error
-	blackHole(context.Context, *scene) error
+	// remote is nil if nothing is between the connector and the directory.
+	remote() *sftp
 	canFill() bool
-	fill(context.Context, *scene) error
+	// fill uses up all room, and returns what gives it back.
+	fill() (give func() error, err error)
 	heal()
 	close()
 }
@@ -47,6 +46,9 @@ type directory struct {
 
 func (d *directory) inbox() string { return filepath.Join(d.dir, "inbox") }
 func (d *directory) acks() string  { return filepath.Join(d.dir, "acks") }
+func (d *directory) remote() *sftp { return nil }
+func (d *directory) canFill() bool { return d.mounted }
+func (d *directory) heal()         {}
 
 func (d *directory) config() map[string]any {
 	return map[string]any{"mode": "filesystem", "export_path": d.inbox(), "ack_path": d.acks(), "ack_poll_seconds": 1}
@@ -67,16 +69,11 @@ func (d *directory) mount() error {
 	return nil
 }
 
-func (d *directory) canFill() bool { return d.mounted }
-
-// fill uses up all room, and gives it back after a while.
-func (d *directory) fill(ctx context.Context, s *scene) error {
-	s.say("fill disk")
+func (d *directory) fill() (func() error, error) {
 	ballast := filepath.Join(d.inbox(), "ballast")
-	defer func() { _ = os.Remove(ballast) }() // it is gone if it was never made
 	f, err := os.Create(ballast)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	chunk := make([]byte, 64<<10)
 	for size := len(chunk); size > 0; {
@@ -87,16 +84,8 @@ func (d *directory) fill(ctx context.Context, s *scene) error {
 		}
 	}
 	_ = f.Close()
-	s.pause(ctx, 300*time.Millisecond, 3*time.Second)
-	return nil
+	return func() error { return os.Remove(ballast) }, nil
 }
-
-var errNotHere = errors.New("this destination has no network")
-
-func (d *directory) kill(context.Context, *scene) error      { return errNotHere }
-func (d *directory) cut(context.Context, *scene) error       { return errNotHere }
-func (d *directory) blackHole(context.Context, *scene) error { return errNotHere }
-func (d *directory) heal()                                   {}
 
 func (d *directory) close() {
 	if d.mounted {
@@ -127,50 +116,15 @@ func newSFTP(ctx context.Context, d directory) (*sftp, error) {
 	return &sftp{d, server, proxy}, nil
 }
 
+func (d *sftp) remote() *sftp { return d }
+func (d *sftp) canFill() bool { return false }
+
 func (d *sftp) config() map[string]any {
 	return map[string]any{
 		"mode": "sftp", "host": "127.0.0.1", "port": d.proxy.Port, "username": d.server.User,
 		"private_key": d.server.PrivateKey, "host_key": d.server.Fingerprint,
 		"export_path": d.inbox(), "ack_path": d.acks(), "ack_poll_seconds": 1, "timeout_seconds": 5,
 	}
-}
-
-func (d *sftp) canFill() bool { return false }
-
-func (d *sftp) kill(ctx context.Context, s *scene) error {
-	if s.rand.IntN(2) == 0 {
-		s.say("kill sftp sessions")
-		d.server.KillSessions()
-		return nil
-	}
-	s.say("kill sftp server")
-	d.server.Kill()
-	s.pause(ctx, 100*time.Millisecond, 2*time.Second)
-	return d.server.Restart(ctx)
-}
-
-// cut resets the connections at once, or after some more bytes, which is in
-// the middle of some protocol step.
-func (d *sftp) cut(ctx context.Context, s *scene) error {
-	if s.rand.IntN(4) == 0 {
-		s.say("cut network")
-		d.proxy.Cut()
-		return nil
-	}
-	bytes := int64(s.rand.IntN(6000))
-	s.say("cut network after %d bytes", bytes)
-	d.proxy.CutAfter(bytes)
-	s.pause(ctx, 100*time.Millisecond, 600*time.Millisecond)
-	d.proxy.CutAfter(-1)
-	return nil
-}
-
-func (d *sftp) blackHole(ctx context.Context, s *scene) error {
-	s.say("black hole")
-	d.proxy.Blackhole(true)
-	s.pause(ctx, 500*time.Millisecond, 8*time.Second)
-	d.proxy.Blackhole(false)
-	return nil
 }
 
 func (d *sftp) heal() {

@@ -21,8 +21,18 @@ func ownMounts() (code int, done bool) {
 	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	signal.Ignore(os.Interrupt, syscall.SIGTERM) // the child gets them, too, and ends the run
-	err := cmd.Run()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return 0, false
+	}
+	go func() {
+		for sig := range signals {
+			_ = cmd.Process.Signal(sig) // it ends the run, and has nothing to say if it has ended
+		}
+	}()
+	err := cmd.Wait()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -30,7 +40,6 @@ func ownMounts() (code int, done bool) {
 	case errors.As(err, &exit):
 		return exit.ExitCode(), true
 	default:
-		signal.Reset()
-		return 0, false
+		return 3, true
 	}
 }

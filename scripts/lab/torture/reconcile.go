@@ -22,19 +22,43 @@ func (s *scene) reconcile(ctx context.Context) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	consumed := s.erp.Consumed()
+	load, _ := os.ReadFile("/proc/loadavg")
 	r := &report{
-		Database: s.database, Target: s.plan.target, Seed: s.seed,
-		Accepted: len(s.submit.accepted), Repeats: s.submit.repeats.Load(), Refused: s.submit.refused,
-		Statuses: map[string]int{}, Faults: s.faults, Kills: s.kills, ERP: s.erp.Faults(),
+		Database: s.database, Target: s.plan.target, Seed: s.seed, Hosts: len(s.hosts), Rate: s.rate,
+		Load:    strings.Join(strings.Fields(string(load))[:3], " "),
+		Repeats: s.submit.repeats.Load(), Refused: s.submit.refused,
+		Faults: s.done, Idle: s.idle, Kills: s.kills, ERP: s.erp.Faults(), Timeline: s.lines,
 	}
+	r.compare(s.submit.accepted, exports, s.erp.Consumed())
+	for _, e := range exports {
+		if e.AttemptCount < 2 {
+			continue
+		}
+		attempts, err := readAttempts(ctx, client, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		r.judgeAttempts(e, attempts)
+		r.Takeover = append(r.Takeover, takeovers(attempts, s.hostKills)...)
+	}
+	sort.Float64s(r.Takeover)
+	return r, nil
+}
+
+// compare takes the export of each accepted order, all exports, and how often
+// the ERP consumed each order.
+func (r *report) compare(accepted map[string]string, exports []world.Export, consumed map[string]int) {
+	r.Accepted, r.Statuses = len(accepted), map[string]int{}
 	known := map[string]bool{}
 	for _, e := range exports {
 		known[e.DraftOrderID] = true
 		r.Statuses[e.Status]++
 		r.judge(e, consumed[e.DraftOrderID])
+		if id, ok := accepted[e.DraftOrderID]; ok && id != e.ID {
+			r.Untrue = append(r.Untrue, fmt.Sprintf("order %s was accepted as export %s and is export %s now", e.DraftOrderID, id, e.ID))
+		}
 	}
-	for order, export := range s.submit.accepted {
+	for order, export := range accepted {
 		if !known[order] {
 			r.Lost = append(r.Lost, fmt.Sprintf("order %s was accepted as export %s, which is not there", order, export))
 		}
@@ -44,8 +68,6 @@ func (s *scene) reconcile(ctx context.Context) (*report, error) {
 			r.Foreign = append(r.Foreign, order)
 		}
 	}
-	r.Takeover, err = s.takeovers(ctx, client, exports)
-	return r, err
 }
 
 // judge compares one export's state with how often the ERP got its order.
@@ -62,9 +84,12 @@ func (r *report) judge(e world.Export, times int) {
 		if times == 0 {
 			r.Lost = append(r.Lost, line)
 		}
+		if e.Status == "ACKED" && e.ERPOrderID != world.ERPOrderID(e.ID) {
+			r.Untrue = append(r.Untrue, line+", with the ERP's order number "+e.ERPOrderID)
+		}
 	case "FAILED":
 		switch {
-		case e.Error == nil || e.Error.Message == "":
+		case e.Error == nil || e.Error.Code == "" || e.Error.Message == "":
 			r.Untrue = append(r.Untrue, line+", without a reason")
 		case e.Error.Code == "OUTCOME_UNKNOWN":
 			r.Unknown++
@@ -76,43 +101,47 @@ func (r *report) judge(e world.Export, times int) {
 	}
 }
 
-// takeovers measures, for attempts that were lost when a host was killed, how
-// long it took until the next attempt began.
-func (s *scene) takeovers(ctx context.Context, client *world.Client, exports []world.Export) ([]float64, error) {
-	var waits []float64
-	for _, e := range exports {
-		if e.AttemptCount < 2 {
-			continue
-		}
-		var full struct {
-			Attempts []struct {
-				StartedAt time.Time `json:"started_at"`
-				Outcome   string    `json:"outcome"`
-			}
-		}
-		if _, err := client.Call(ctx, http.MethodGet, "/api/v1/exports/"+e.ID, nil, &full); err != nil {
-			return nil, err
-		}
-		for i := 1; i < len(full.Attempts); i++ {
-			before, after := full.Attempts[i-1], full.Attempts[i]
-			if kill, ok := s.killBetween(before.StartedAt, after.StartedAt); ok && before.Outcome == "LOST" {
-				waits = append(waits, after.StartedAt.Sub(kill).Seconds())
-			}
-		}
-	}
-	sort.Float64s(waits)
-	return waits, nil
+type attempt struct {
+	Number    int       `json:"number"`
+	Host      string    `json:"host"`
+	StartedAt time.Time `json:"started_at"`
+	Outcome   string    `json:"outcome"`
 }
 
-// killBetween returns the last kill of a host in a time: if the host that was
-// about to take over was killed, too, the wait began anew.
-func (s *scene) killBetween(from, to time.Time) (time.Time, bool) {
-	for _, at := range slices.Backward(s.hostKills) {
-		if at.After(from) && at.Before(to) {
-			return at, true
+func readAttempts(ctx context.Context, client *world.Client, export string) ([]attempt, error) {
+	var full struct{ Attempts []attempt }
+	_, err := client.Call(ctx, http.MethodGet, "/api/v1/exports/"+export, nil, &full)
+	return full.Attempts, err
+}
+
+// judgeAttempts finds attempts that nobody has ended, and exports that ran on
+// after they had been delivered.
+func (r *report) judgeAttempts(e world.Export, attempts []attempt) {
+	for i, a := range attempts {
+		if a.Outcome == "RUNNING" || a.Outcome == "DELIVERED" && i < len(attempts)-1 {
+			r.Untrue = append(r.Untrue, fmt.Sprintf("export %s is %s, attempt %d of %d is %s", e.ID, e.Status, a.Number, len(attempts), a.Outcome))
 		}
 	}
-	return time.Time{}, false
+}
+
+// takeovers measures, for attempts that were lost when their host was killed,
+// how long it took until the next attempt began. If the host that was about to
+// take over was killed, too, the wait began anew.
+func takeovers(attempts []attempt, kills []hostKill) []float64 {
+	var waits []float64
+	for i := 1; i < len(attempts); i++ {
+		before, after := attempts[i-1], attempts[i]
+		died, last := false, time.Time{}
+		for _, k := range kills {
+			if k.at.After(before.StartedAt) && k.at.Before(after.StartedAt) {
+				died, last = died || k.host == before.Host, k.at
+			}
+		}
+		if died && before.Outcome == "LOST" {
+			waits = append(waits, after.StartedAt.Sub(last).Seconds())
+		}
+	}
+	return waits
 }
 
 // leftovers stops the hosts and lists what should be gone.
@@ -128,27 +157,38 @@ func (s *scene) leftovers() []string {
 		left = append(left, err.Error())
 	}
 	for _, f := range files {
-		if !f.IsDir() {
-			left = append(left, "file "+f.Name())
-		}
+		left = append(left, "file "+f.Name())
 	}
-	_ = filepath.WalkDir(s.in.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type()&fs.ModeSocket != 0 {
-			left = append(left, "socket "+path)
-		}
-		return nil
-	})
-	return append(left, orphans(s.in.PluginDir)...)
+	left = append(left, leftSockets(s.in.Dir, s.run)...)
+	return append(left, orphans(s.in.Dir, s.run)...)
 }
 
-// orphans lists processes that run a program of the plugin directory.
-func orphans(pluginDir string) []string {
+// leftSockets lists sockets, and the folders in which hosts keep them.
+func leftSockets(dir, run string) []string {
+	var left []string
+	for _, root := range []string{dir, run} {
+		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && (d.Type()&fs.ModeSocket != 0 || filepath.Dir(path) == run) {
+				left = append(left, "socket or its folder "+path)
+			}
+			return nil
+		})
+	}
+	return left
+}
+
+// orphans lists processes that belong to an installation. A connector shows no
+// path in its command line, because it runs from a sealed copy; its environment
+// names the folder of its socket.
+func orphans(dirs ...string) []string {
 	var found []string
-	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, path := range lines {
-		raw, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(raw), pluginDir) {
-			found = append(found, "process "+filepath.Base(filepath.Dir(path))+" "+strings.ReplaceAll(string(raw), "\x00", " "))
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		environment, _ := os.ReadFile(filepath.Join(process, "environ"))
+		about := string(command) + "\x00" + string(environment)
+		if slices.ContainsFunc(dirs, func(dir string) bool { return strings.Contains(about, dir) }) {
+			found = append(found, "process "+filepath.Base(process)+" "+strings.ReplaceAll(string(command), "\x00", " "))
 		}
 	}
 	return found

@@ -17,8 +17,13 @@ type report struct {
 	Accepted int            `json:"accepted"`
 	Repeats  int64          `json:"repeated_calls"`
 	Statuses map[string]int `json:"statuses"`
-	Faults   map[string]int `json:"faults"` // by kind
-	Kills    int            `json:"kills"`
+	Hosts    int            `json:"hosts"`
+	Rate     int            `json:"orders_per_second"`
+	Load     string         `json:"load_average"` // of the machine, at the end
+	Faults   map[string]int `json:"faults"`       // done, by name
+	Idle     map[string]int `json:"idle_faults"`  // there was nothing to do them to
+	Kills    map[string]int `json:"kills"`        // SIGKILLs by what was killed
+	Timeline []string       `json:"timeline"`
 
 	Lost     []string `json:"lost"`     // accepted, said to be delivered, never consumed
 	Doubled  []string `json:"doubled"`  // consumed more than once
@@ -49,17 +54,18 @@ func (r *report) clean() bool {
 			return false
 		}
 	}
-	return r.Accepted > 0
+	return r.Accepted > 0 && total(r.Kills) > 0 // or else it shows nothing
 }
 
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%d orders accepted in %.0f s (%d calls repeated), %d kills\n", r.Accepted, r.Seconds, r.Repeats, r.Kills)
-	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
-		fmt.Fprintf(w, "  %-22s %d\n", kind, r.Faults[kind])
-	}
+	fmt.Fprintf(w, "\n%d orders accepted in %.0f s (%d calls repeated), %d kills, load average %s\n",
+		r.Accepted, r.Seconds, r.Repeats, total(r.Kills), r.Load)
+	printCounts(w, "killed", r.Kills)
+	printCounts(w, "done", r.Faults)
 	fmt.Fprintf(w, "states %v, outcome unknown %d, settled %.1f s after the last fault\n", r.Statuses, r.Unknown, r.Settling)
 	if n := len(r.Takeover); n > 0 {
-		fmt.Fprintf(w, "next attempt after a host's death: median %.1f s, longest %.1f s (%d exports)\n", r.Takeover[n/2], r.Takeover[n-1], n)
+		fmt.Fprintf(w, "next attempt after a host's death: median %.1f s, 90 %% within %.1f s, longest %.1f s (%d exports)\n",
+			r.Takeover[n/2], r.Takeover[n*9/10], r.Takeover[n-1], n)
 	}
 	findings := r.findings()
 	for _, name := range slices.Sorted(maps.Keys(findings)) {
@@ -75,9 +81,20 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
-// timeline prints what is done, with the time since the start.
-type timeline struct{ begun time.Time }
+func printCounts(w io.Writer, title string, counts map[string]int) {
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, "  %-6s %-20s %d\n", title, kind, counts[kind])
+	}
+}
 
-func (t timeline) say(format string, args ...any) {
-	fmt.Printf("%8.2f  %s\n", time.Since(t.begun).Seconds(), fmt.Sprintf(format, args...))
+// timeline prints what is done, with the time since the start, and keeps it.
+type timeline struct {
+	begun time.Time
+	lines []string
+}
+
+func (t *timeline) say(format string, args ...any) {
+	line := fmt.Sprintf("%8.2f  %s", time.Since(t.begun).Seconds(), fmt.Sprintf(format, args...))
+	t.lines = append(t.lines, line)
+	fmt.Println(line)
 }

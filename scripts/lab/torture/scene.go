@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,9 +15,9 @@ import (
 // scene is everything that a run has started.
 type scene struct {
 	plan
-	timeline
+	*timeline
 	dir    string
-	rand   *rand.Rand
+	run    string          // sockets of the hosts' connectors; a short path
 	pg     *world.Postgres // nil with SQLite
 	in     *world.Installation
 	hosts  []*keptHost
@@ -26,30 +25,27 @@ type scene struct {
 	erp    *world.ERP
 	submit *submitter
 
-	faults    map[string]int
-	kills     int
-	hostKills []time.Time
+	done, idle map[string]int // faults by name; idle: there was nothing to do it to
+	kills      map[string]int // SIGKILLs by what was killed
+	hostKills  []hostKill
+}
+
+type hostKill struct {
+	host string
+	at   time.Time
 }
 
 // keptHost is a host that is started again whenever it has ended, as a service
-// manager does.
+// manager does, unless its lock is held.
 type keptHost struct {
 	mu   sync.Mutex
 	host *world.Host
-	// held says that the keeper must not start it.
-	held bool
 }
 
 func newScene(ctx context.Context, p plan) (*scene, error) {
-	dir, err := os.MkdirTemp("", "orderport-torture-")
+	s := &scene{plan: p, timeline: &timeline{begun: time.Now()}, done: map[string]int{}, idle: map[string]int{}, kills: map[string]int{}}
+	err := s.build(ctx)
 	if err != nil {
-		return nil, err
-	}
-	s := &scene{
-		plan: p, dir: dir, timeline: timeline{time.Now()}, faults: map[string]int{},
-		rand: rand.New(rand.NewPCG(p.seed, 0x746f7274757265)),
-	}
-	if err := s.build(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -57,8 +53,18 @@ func newScene(ctx context.Context, p plan) (*scene, error) {
 }
 
 func (s *scene) build(ctx context.Context) error {
-	in := world.Installation{Bin: world.Bin(s.bin), Dir: filepath.Join(s.dir, "orderport")}
 	var err error
+	if s.dir, err = os.MkdirTemp("", "orderport-torture-"); err != nil {
+		return err
+	}
+	if s.run, err = os.MkdirTemp("/tmp", "opt-"); err != nil {
+		return err
+	}
+	in := world.Installation{
+		Bin: world.Bin(s.bin), Dir: filepath.Join(s.dir, "orderport"),
+		// Pauses of minutes would only make the end come later.
+		Extra: []string{"XDG_RUNTIME_DIR=" + s.run, "ORDERPORT_RETRY_MAX=5s"},
+	}
 	if in.Bin == "" {
 		if in.Bin, err = world.FindBin(); err != nil {
 			return err
@@ -105,16 +111,16 @@ func (s *scene) startHosts(ctx context.Context) error {
 func (s *scene) play(ctx context.Context) (*report, error) {
 	s.erp = &world.ERP{Dir: s.target.inbox(), AckDir: s.target.acks()}
 	s.erp.Start()
-	s.submit = &submitter{orders: world.NewOrders(s.seed), rate: s.rate}
+	s.submit = &submitter{orders: world.NewOrders(s.seed), rate: s.rate, accepted: map[string]string{}}
 	for _, h := range s.hosts {
 		s.submit.clients = append(s.submit.clients, h.host.Client())
 	}
 	load, endLoad := context.WithCancel(ctx)
 	defer endLoad()
-	var wg sync.WaitGroup
-	wg.Go(func() { s.submit.run(load) })
 	keep, endKeep := context.WithCancel(ctx)
 	defer endKeep()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.submit.run(load) })
 	wg.Go(func() { s.keepHosts(keep) })
 
 	s.begun = time.Now()
@@ -138,35 +144,36 @@ func (s *scene) play(ctx context.Context) (*report, error) {
 	}
 	report.Seconds, report.Settling = took.Seconds(), settling.Seconds()
 	report.Left = append(report.Left, s.leftovers()...)
-	return report, nil
+	return report, ctx.Err()
 }
 
 // torment does one fault after another until time or kills are used up.
 func (s *scene) torment(ctx context.Context) {
 	end := s.begun.Add(s.duration)
-	for ctx.Err() == nil {
-		if s.plan.kills > 0 && s.kills >= s.plan.kills || s.plan.kills == 0 && time.Now().After(end) {
+	plan := schedule{s.seed, possibleFaults(s)}
+	for n := 0; ctx.Err() == nil; n++ {
+		if s.plan.kills > 0 && total(s.kills) >= s.plan.kills || s.plan.kills == 0 && time.Now().After(end) {
 			return
 		}
-		s.pause(ctx, 100*time.Millisecond, 900*time.Millisecond)
-		f := s.pick()
-		s.faults[f.name]++
-		if f.kill {
-			s.kills++
-		}
-		if err := f.do(ctx, s); err != nil {
-			s.say("%s: %v", f.name, err)
+		at := plan.step(n)
+		s.sleep(ctx, at.wait)
+		switch err := at.fault.do(ctx, s, at); {
+		case errors.Is(err, errNothing):
+			s.idle[at.fault.name]++
+		case err != nil:
+			s.say("%s: %v", at.fault.name, err)
+		default:
+			s.done[at.fault.name]++
 		}
 	}
 }
 
-// pause waits for a time between the bounds that the seed decides.
-func (s *scene) pause(ctx context.Context, from, to time.Duration) {
-	d := from + time.Duration(s.rand.Int64N(int64(to-from)))
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
+func total(counts map[string]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
 	}
+	return n
 }
 
 // keepHosts starts hosts again that have ended.
@@ -174,7 +181,7 @@ func (s *scene) keepHosts(ctx context.Context) {
 	for ctx.Err() == nil {
 		for _, h := range s.hosts {
 			h.mu.Lock()
-			if !h.held && !h.host.Running() {
+			if !h.host.Running() {
 				_ = h.host.Launch()
 			}
 			h.mu.Unlock()
@@ -194,9 +201,6 @@ func (s *scene) sleep(ctx context.Context, d time.Duration) {
 func (s *scene) heal(ctx context.Context) error {
 	s.target.heal()
 	for _, h := range s.hosts {
-		h.mu.Lock()
-		h.held = false
-		h.mu.Unlock()
 		err := world.Eventually(ctx, 90*time.Second, func() error {
 			h.mu.Lock()
 			running := h.host.Running()
@@ -213,19 +217,29 @@ func (s *scene) heal(ctx context.Context) error {
 	return nil
 }
 
+// patience is how long nothing may move before an export counts as stuck. It
+// is no bound on the whole: a slow machine may take its time.
+const patience = 2 * time.Minute
+
 // settle waits until the ERP's answer to every order has arrived.
 func (s *scene) settle(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
 	client := s.hosts[0].host.Client()
-	err := world.Eventually(ctx, 4*time.Minute, func() error {
-		time.Sleep(500 * time.Millisecond)
+	open, moved := -1, time.Now()
+	for {
+		s.sleep(ctx, 500*time.Millisecond)
 		counts, err := client.CountByStatus(ctx)
-		if err == nil && counts["PENDING"]+counts["SENT"] > 0 {
-			err = fmt.Errorf("%d exports are PENDING and %d are SENT and not acknowledged", counts["PENDING"], counts["SENT"])
+		left := counts["PENDING"] + counts["SENT"]
+		if err == nil && left == 0 || ctx.Err() != nil {
+			return time.Since(begun), ctx.Err()
 		}
-		return err
-	})
-	return time.Since(begun), err
+		if err == nil && (open < 0 || left < open) {
+			open, moved = left, time.Now()
+		}
+		if time.Since(moved) > patience {
+			return time.Since(begun), fmt.Errorf("nothing has moved for %s: %d exports are PENDING or not acknowledged", patience, open)
+		}
+	}
 }
 
 // close ends what is still running and removes the directory unless it is kept.
@@ -237,6 +251,7 @@ func (s *scene) close() {
 		s.target.close()
 	}
 	_ = s.pg.Stop()
+	_ = os.RemoveAll(s.run)
 	if !s.keep {
 		_ = os.RemoveAll(s.dir)
 	}

@@ -27,7 +27,6 @@ type submitter struct {
 }
 
 func (s *submitter) run(ctx context.Context) {
-	s.accepted = map[string]string{}
 	var inFlight sync.WaitGroup
 	slots := make(chan struct{}, 64)
 	tick := time.NewTicker(time.Second / time.Duration(s.rate))

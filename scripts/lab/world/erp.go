@@ -106,10 +106,14 @@ func (e *ERP) consume(name string) {
 	}
 }
 
+// ERPOrderID is the order number that the ERP gives to an export: file names
+// hold the first eight digits of its id.
+func ERPOrderID(export string) string { return "SO-" + export[:8] }
+
 // ack writes the file under another name first, as a careful ERP does.
 func (e *ERP) ack(name string) error {
-	body := fmt.Sprintf(`{"status":"ACKED","erp_order_id":"SO-%s","processed_at":%q}`,
-		name[len(name)-13:len(name)-5], time.Now().UTC().Format(time.RFC3339))
+	body := fmt.Sprintf(`{"status":"ACKED","erp_order_id":%q,"processed_at":%q}`,
+		ERPOrderID(name[len(name)-13:len(name)-5]), time.Now().UTC().Format(time.RFC3339))
 	tmp := filepath.Join(e.AckDir, ".writing-"+name)
 	if err := os.WriteFile(tmp, []byte(body), 0o644); err != nil {
 		return err

@@ -165,9 +165,10 @@ func (h *Host) Start(ctx context.Context) error {
 // Launch is Start without the waiting.
 func (h *Host) Launch() error {
 	cmd := exec.Command(filepath.Join(string(h.in.Bin), "orderport"), "serve")
-	cmd.Env = append(h.in.env(filepath.Join(h.in.Dir, h.name)), "ORDERPORT_LISTEN="+strings.TrimPrefix(h.URL, "http://"))
+	cmd.Env = append(h.in.env(filepath.Join(h.in.Dir, h.name)),
+		"ORDERPORT_LISTEN="+strings.TrimPrefix(h.URL, "http://"), "ORDERPORT_HOST_NAME="+h.name)
 	cmd.Dir = h.in.Dir
-	proc, err := StartProcess("host "+h.name, cmd, h.LogPath())
+	proc, err := StartProcess(h.name, cmd, h.LogPath())
 	if err != nil {
 		return err
 	}
