@@ -34,8 +34,8 @@ func (s *Store) SaveAll(ctx context.Context, saves []store.Save) ([]error, error
 	merged := rules.MergeSaves(saves)
 	args := saveArguments(merged.Items)
 	var verdicts []error
-	err := s.inTx(ctx, "save checkpoints", func(tx pgx.Tx) (err error) {
-		verdicts, err = fencedWrite(ctx, tx, len(merged.Items), saveBatch, args...)
+	err := s.alone(ctx, "save checkpoints", func(q querier) (err error) {
+		verdicts, err = fencedWrite(ctx, q, len(merged.Items), saveBatch, args...)
 		return err
 	})
 	if err != nil {
@@ -46,12 +46,12 @@ func (s *Store) SaveAll(ctx context.Context, saves []store.Save) ([]error, error
 
 // fencedWrite runs a statement that returns the numbers, from 1, of the items
 // whose fence held. All others get ErrFenced.
-func fencedWrite(ctx context.Context, tx pgx.Tx, n int, query string, args ...any) ([]error, error) {
+func fencedWrite(ctx context.Context, q querier, n int, query string, args ...any) ([]error, error) {
 	verdicts := make([]error, n)
 	for i := range verdicts {
 		verdicts[i] = store.ErrFenced
 	}
-	rows, err := tx.Query(ctx, query, args...)
+	rows, err := q.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -148,19 +148,21 @@ func (s *Store) finish(ctx context.Context, what string, finishes []store.Finish
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	var verdicts []error
-	err = s.inTx(ctx, what, func(tx pgx.Tx) (err error) {
-		verdicts, err = fencedWrite(ctx, tx, len(merged.Items), finishBatch, args...)
-		if err != nil || !anyFenced(verdicts) {
-			return err
-		}
-		repeated, err := fencedWrite(ctx, tx, len(merged.Items), endedBefore, args[:4]...)
-		for i, verdict := range repeated {
-			if verdict == nil {
-				verdicts[i] = nil
-			}
-		}
+	err = s.alone(ctx, what, func(q querier) (err error) {
+		verdicts, err = fencedWrite(ctx, q, len(merged.Items), finishBatch, args...)
 		return err
 	})
+	if err == nil && anyFenced(verdicts) {
+		err = s.alone(ctx, what, func(q querier) error {
+			repeated, err := fencedWrite(ctx, q, len(merged.Items), endedBefore, args[:4]...)
+			for i, verdict := range repeated {
+				if verdict == nil {
+					verdicts[i] = nil
+				}
+			}
+			return err
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +202,10 @@ func finishArguments(finishes []store.Finish) ([]any, error) {
 		}
 		paths[i], refs[i], erpIDs[i] = orNull(f.DropzonePath), orNull(f.ExternalRef), orNull(f.ERPOrderID)
 	}
-	return []any{ids, hosts, attempts, outcomes, statuses, errs, delays, failures, crashes, recovered,
-		keys, sizes, hashes, paths, refs, erpIDs, metadata}, nil
+	return []any{
+		ids, hosts, attempts, outcomes, statuses, errs, delays, failures, crashes, recovered,
+		keys, sizes, hashes, paths, refs, erpIDs, metadata,
+	}, nil
 }
 
 func count(yes bool) int32 {

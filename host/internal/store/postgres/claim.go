@@ -51,8 +51,8 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Clai
 		query = claimSuspects
 	}
 	var claimed []store.Claimed
-	err := s.inTx(ctx, "claim exports", func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease)
+	err := s.alone(ctx, "claim exports", func(q querier) error {
+		rows, err := q.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease)
 		if err != nil {
 			return err
 		}

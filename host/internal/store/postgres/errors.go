@@ -50,11 +50,6 @@ func violation(pg *pgconn.PgError) *fault.Error {
 	return nil
 }
 
-func violates(err error, constraint string) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.ConstraintName == constraint
-}
-
 // brokenOff reports whether the database ended the transaction, with nothing
 // done, only because of what others did at the same time.
 func brokenOff(err error) bool {

@@ -100,20 +100,38 @@ func (w *wire) carry(near net.Conn, network string) {
 		}
 	}()
 	buf := make([]byte, 64<<10)
+	var inTx bool
 	for {
 		n, err := near.Read(buf)
-		if bytes.Contains(bytes.ToLower(buf[:n]), []byte("commit\x00")) {
+		if commits(buf[:n], &inTx) {
 			switch cut(w.next.Swap(int32(whole))) {
 			case notMade:
 				return
 			case replyLost:
 				lost.Store(true)
+			case whole:
 			}
 		}
 		if n > 0 && !write(far, buf[:n]) || err != nil {
 			return
 		}
 	}
+}
+
+// execute is the protocol's message that runs a prepared statement.
+var execute = []byte{'E', 0, 0, 0, 9, 0, 0, 0, 0, 0}
+
+// commits says whether what is sent commits: a statement outside of a
+// transaction does so by itself.
+func commits(sent []byte, inTx *bool) bool {
+	switch sent := bytes.ToLower(sent); {
+	case bytes.Contains(sent, []byte("commit\x00")):
+		*inTx = false
+		return true
+	case bytes.Contains(sent, []byte("begin\x00")):
+		*inTx = true
+	}
+	return !*inTx && bytes.Contains(sent, execute)
 }
 
 func write(to net.Conn, b []byte) bool {
@@ -294,6 +312,34 @@ func TestAStoreRecoversWhenTheServerEndsItsConnections(t *testing.T) {
 			}
 		}
 		w.Finish(storetest.Delivered(w.Claim(1)[0].Export))
+	}
+}
+
+func TestAFrozenHostDoesNotHoldItsRowsForLong(t *testing.T) {
+	t.Parallel()
+	database := storetest.PostgresURL(t)
+	s := open(t, database)
+	w := storetest.NewWorld(t, s)
+	e := w.ClaimOne()
+	// The host freezes within a transaction that has the row. The test waits
+	// for less than the real time-out.
+	frozen, err := s.Pool().Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = frozen.Rollback(context.Background()) })
+	var limit string
+	if err := frozen.QueryRow(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&limit); err != nil || limit != "20s" {
+		t.Fatalf("the limit is %q, %v", limit, err)
+	}
+	if _, err := frozen.Exec(t.Context(), `SET LOCAL idle_in_transaction_session_timeout = '200ms';
+		UPDATE erp_export SET updated_at = now()`); err != nil {
+		t.Fatal(err)
+	}
+	other := open(t, database)
+	errs, err := other.Reclaim(t.Context(), []store.Finish{storetest.Ended(e, domain.OutcomeLost, domain.Pending)})
+	if err := errors.Join(append(errs, err)...); err != nil {
+		t.Fatal(err)
 	}
 }
 

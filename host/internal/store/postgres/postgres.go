@@ -77,9 +77,14 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 
 // prepareSession keeps the planner from reading a whole backlog. Right after
 // an installation there are no statistics, and plans that are made then, for
-// tables that are still empty, are kept for as long as the session lives.
+// tables that are still empty, are kept for as long as the session lives. Each
+// statement has one good plan, so it is made once, not with each execution.
+//
+// It also lets the server end a transaction whose host was frozen in the middle
+// of it: its row locks would hold up the takeover of its exports.
 func prepareSession(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off`)
+	_, err := conn.Exec(ctx, `SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
+		SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '20s'`)
 	return err
 }
 
@@ -110,8 +115,23 @@ const maxTries = 5
 // inTx runs run in a transaction. PostgreSQL breaks off one of two
 // transactions that wait for each other; run is then called again.
 func (s *Store) inTx(ctx context.Context, what string, run func(tx pgx.Tx) error) error {
+	return s.unlessBrokenOff(ctx, what, func() error { return pgx.BeginFunc(ctx, s.pool, run) })
+}
+
+// alone is inTx for what is a single statement, which is a transaction by
+// itself: one round trip instead of three.
+func (s *Store) alone(ctx context.Context, what string, run func(q querier) error) error {
+	return s.unlessBrokenOff(ctx, what, func() error { return run(s.pool) })
+}
+
+// querier is a transaction or a pool.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
+func (s *Store) unlessBrokenOff(ctx context.Context, what string, run func() error) error {
 	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, s.pool, run)
+		err := run()
 		if err == nil {
 			return nil
 		}

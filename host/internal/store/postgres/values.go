@@ -94,11 +94,13 @@ func scanExportAnd(row pgx.CollectableRow, more ...any) (domain.Export, error) {
 	var e domain.Export
 	var leaseHost *uuid.UUID
 	var leaseExpires *time.Time
-	targets := append([]any{&e.ID, &e.OrgID, &e.OrgSlug, &e.ConnectionID, &e.ConnectorType, &e.DraftOrderID,
+	targets := append([]any{
+		&e.ID, &e.OrgID, &e.OrgSlug, &e.ConnectionID, &e.ConnectorType, &e.DraftOrderID,
 		&e.ExternalOrderNumber, &e.FormatVersion, (*string)(&e.Status), text(&e.StorageKey), (*zeronull.Int8)(&e.PayloadSize),
 		&e.PayloadSHA256, text(&e.DropzonePath), text(&e.ExternalRef), text(&e.ERPOrderID), &e.Metadata, &e.Error,
 		text(&e.IdempotencyKey), &e.RetryOf, &e.AttemptCount, &e.FailureCount, &e.CrashCount, &e.NextAttemptAt,
-		&e.Checkpoint, &leaseHost, &leaseExpires, &e.CreatedAt, &e.UpdatedAt, &e.SentAt, &e.AckedAt}, more...)
+		&e.Checkpoint, &leaseHost, &leaseExpires, &e.CreatedAt, &e.UpdatedAt, &e.SentAt, &e.AckedAt,
+	}, more...)
 	if err := row.Scan(targets...); err != nil {
 		return domain.Export{}, err
 	}
