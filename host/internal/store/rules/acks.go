@@ -80,6 +80,8 @@ func PlanAcks(acks []store.Ack, targets []AckTarget, actor string, now time.Time
 				return AckPlan{}, err
 			}
 			plan.Audits = append(plan.Audits, entry)
+		case store.AckRepeated, store.AckUnmatched:
+			// nothing to write
 		}
 	}
 	return plan, nil

@@ -163,8 +163,10 @@ func finish(ctx context.Context, st *statements, f *store.Finish, now time.Time)
 		return false, err
 	}
 	at, id := micros(now), f.ExportID.String()
-	args := []any{id, f.HostID.String(), f.Attempt, at, f.CountsFailure, f.CountsCrash,
-		orNull(f.StorageKey), nil, nil, orNull(f.DropzonePath), orNull(f.ExternalRef), metadata}
+	args := []any{
+		id, f.HostID.String(), f.Attempt, at, f.CountsFailure, f.CountsCrash,
+		orNull(f.StorageKey), nil, nil, orNull(f.DropzonePath), orNull(f.ExternalRef), metadata,
+	}
 	if f.StorageKey != "" {
 		args[7], args[8] = f.PayloadSize, bytesOrNull(f.PayloadSHA256)
 	}

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"errors"
 
 	"modernc.org/sqlite"
@@ -26,12 +25,4 @@ func translate(err error) error {
 	default:
 		return err
 	}
-}
-
-// orMissing replaces "no rows".
-func orMissing(err error, missing *fault.Error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return missing
-	}
-	return err
 }

@@ -252,12 +252,14 @@ func scanExportAnd(row scanner, more ...any) (domain.Export, error) {
 	var e domain.Export
 	var leaseHost *uuid.UUID
 	var leaseExpires *time.Time
-	targets := append([]any{&e.ID, &e.OrgID, &e.OrgSlug, &e.ConnectionID, &e.ConnectorType, &e.DraftOrderID,
+	targets := append([]any{
+		&e.ID, &e.OrgID, &e.OrgSlug, &e.ConnectionID, &e.ConnectorType, &e.DraftOrderID,
 		&e.ExternalOrderNumber, &e.FormatVersion, &e.Status, text(&e.StorageKey), numberOrZero(&e.PayloadSize),
 		&e.PayloadSHA256, text(&e.DropzonePath), text(&e.ExternalRef), text(&e.ERPOrderID), fromJSON(&e.Metadata),
 		fromJSON(&e.Error), text(&e.IdempotencyKey), &e.RetryOf, &e.AttemptCount, &e.FailureCount, &e.CrashCount,
 		momentOrNil(&e.NextAttemptAt), blob(&e.Checkpoint), &leaseHost, momentOrNil(&leaseExpires),
-		moment(&e.CreatedAt), moment(&e.UpdatedAt), momentOrNil(&e.SentAt), momentOrNil(&e.AckedAt)}, more...)
+		moment(&e.CreatedAt), moment(&e.UpdatedAt), momentOrNil(&e.SentAt), momentOrNil(&e.AckedAt),
+	}, more...)
 	if err := row.Scan(targets...); err != nil {
 		return domain.Export{}, err
 	}
