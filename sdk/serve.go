@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,11 @@ const (
 	parentCheck = 500 * time.Millisecond // between looks at the parent
 	flushGrace  = 500 * time.Millisecond // to send the last results, or to close the socket
 )
+
+// streamWorkers is how many goroutines serve one call after the other, so that
+// their stacks grow once and not with each call. Calls beyond them get
+// goroutines of their own.
+const streamWorkers = 128
 
 // Serve runs a connector until its host stops it, and ends the process. It is
 // the last thing that main calls. Nothing may be printed to standard output
@@ -55,8 +61,20 @@ func Serve(connector Connector) {
 		slog.Error("the connector can't be served: " + err.Error())
 		os.Exit(1)
 	}
+	slack := heapSlack()
 	p.serve()
+	runtime.KeepAlive(slack)
 	os.Exit(0)
+}
+
+// heapSlack lets the heap grow by 24 MiB, and not only by as much as is alive,
+// before it is collected: a connector keeps little and so would collect all the
+// time. The pages are never touched, so they cost no memory.
+func heapSlack() []byte {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return nil // somebody knows better
+	}
+	return make([]byte, 24<<20)
 }
 
 func logLevel() slog.Level {
@@ -109,6 +127,7 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 	p.grpc = grpc.NewServer(append(opts,
 		grpc.MaxRecvMsgSize(port.MaxMessage),
 		grpc.MaxSendMsgSize(port.MaxMessage),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.UnaryInterceptor(func(
 			ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 		) (any, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -53,8 +54,22 @@ type host struct {
 	phase atomic.Pointer[string]
 }
 
+// heapSlack lets the heap grow by 32 MiB, and not only by as much as is alive,
+// before it is collected: a host keeps little and so would collect all the
+// time. The pages are never touched, so they cost no memory.
+func heapSlack(s *session) []byte {
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		if _, set := s.env.LookupEnv(name); set {
+			return nil // the operator knows better
+		}
+	}
+	return make([]byte, 32<<20)
+}
+
 // Run runs the host until it is told to stop.
 func (c *serveCommand) Run(s *session) error {
+	slack := heapSlack(s)
+	defer runtime.KeepAlive(slack)
 	set, err := s.settings()
 	if err != nil {
 		return err
