@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
+	"github.com/orderport/orderport/sdk"
+)
+
+// create creates the order. Nothing of an earlier attempt is in SAP or can get
+// there any more.
+func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, error) {
+	call := e.order.call
+	f, known, err := e.pool.function(ctx, e.session, call.Function)
+	if err != nil {
+		e.clean = !rfc.As(err).Broken
+		return sdk.ExportResult{}, failure("ask SAP for the parameters of "+call.Function, err)
+	}
+	if known {
+		if call, err = fit(call, f); err != nil {
+			return sdk.ExportResult{}, inDoubt(e.req, err)
+		}
+	}
+	if err := e.store(ctx, call); err != nil {
+		return sdk.ExportResult{}, err
+	}
+	// The deadline is in the checkpoint: after it nothing of this attempt is
+	// sent to SAP any more.
+	until := e.connector.now().Add(2 * e.cfg.timeout())
+	bounded, cancel := context.WithTimeout(ctx, 2*e.cfg.timeout())
+	defer cancel()
+	cp := checkpoint{
+		Stage: creating, Reference: e.reference, ReferenceField: e.cfg.ReferenceField, System: system,
+		Customer: e.order.customer, SalesOrg: e.cfg.SalesOrg, Until: until,
+	}
+	if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
+		return sdk.ExportResult{}, err
+	}
+	if e.cfg.CreateFunction != "" {
+		err = e.createInOneCall(bounded, &cp, call, system)
+	} else {
+		err = e.createAndCommit(bounded, &cp, call)
+	}
+	if err != nil {
+		return sdk.ExportResult{}, err
+	}
+	cp.Stage = committed
+	if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
+		return sdk.ExportResult{}, err
+	}
+	return e.confirm(ctx, cp, system, false)
+}
+
+// createAndCommit calls the BAPI and commits, in this one session. It returns
+// nil once SAP has confirmed the commit.
+func (e *export) createAndCommit(ctx context.Context, cp *checkpoint, call rfc.Call) error {
+	e.clean = false
+	reply, err := e.call(ctx, call)
+	if err != nil {
+		return e.notCreated(ctx, *cp, "create the sales order", err)
+	}
+	if err := e.evaluate(reply); err != nil {
+		if !e.rollback(ctx) {
+			// Closing the session drops the work as surely.
+			e.clean = false
+		}
+		return e.rejected(ctx, *cp, err)
+	}
+	cp.Document = reply.Values["SALESDOCUMENT"]
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.timeout())
+	defer cancel()
+	if err := e.session.Commit(ctx); err != nil {
+		return e.notCommitted(ctx, *cp, err)
+	}
+	e.clean = true
+	return nil
+}
+
+func (e *export) call(ctx context.Context, call rfc.Call) (rfc.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.timeout())
+	defer cancel()
+	return e.session.Call(ctx, call)
+}
+
+// rollback drops what the session has prepared, and says whether SAP has
+// confirmed it.
+func (e *export) rollback(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.timeout())
+	defer cancel()
+	e.clean = e.session.Rollback(ctx) == nil
+	return e.clean
+}
+
+// notCreated handles a create that gave no answer. Without a commit nothing of
+// it should be in SAP, but an enhancement in there may commit by itself, so
+// only what certainly did not run is taken back.
+func (e *export) notCreated(ctx context.Context, cp checkpoint, doing string, err error) error {
+	known := rfc.As(err)
+	if !known.Sent {
+		e.clean = !known.Broken
+		return e.withdraw(ctx, cp, failure(doing, err))
+	}
+	if known.Class == rfc.Raised && !known.Broken && e.cfg.CreateFunction == "" && e.rollback(ctx) {
+		// The function itself has refused, and its work is rolled back.
+		return caused(err, sdk.RejectedByERP, "SAP refused the order: %s", known)
+	}
+	return failure(doing+", and whether SAP has it is found out next", err)
+}
+
+// notCommitted handles a commit without a good answer: it may have saved the
+// order.
+func (e *export) notCommitted(ctx context.Context, cp checkpoint, err error) error {
+	e.clean = false
+	if !rfc.As(err).Sent {
+		return e.withdraw(ctx, cp, failure("commit the sales order", err))
+	}
+	return failure("commit the sales order, and whether SAP has saved it is found out next", err)
+}
+
+// createInOneCall calls the function that creates and commits by itself. What
+// it says about a failure is checked: it promises more than SAP's own BAPI.
+func (e *export) createInOneCall(ctx context.Context, cp *checkpoint, call rfc.Call, system string) error {
+	e.clean = false
+	reply, err := e.call(ctx, call)
+	if err != nil {
+		return e.notCreated(ctx, *cp, "create the sales order", err)
+	}
+	e.clean = true
+	refusal := e.evaluate(reply)
+	number := reply.Values["SALESDOCUMENT"]
+	if refusal == nil {
+		cp.Document = number
+		return nil
+	}
+	found, err := e.find(ctx, *cp, system)
+	switch {
+	case err != nil:
+		return err
+	case len(found) > 0:
+		cp.Document = found[0]
+		return nil
+	default:
+		return e.rejected(ctx, *cp, refusal)
+	}
+}
+
+// refusedOrder is SAP's no to an order.
+type refusedOrder struct{ reason message }
+
+func (e *refusedOrder) Error() string { return e.reason.String() }
+
+// evaluate decides by RETURN whether there is something to commit. "has been
+// saved" among the rows comes before the commit and proves nothing.
+func (e *export) evaluate(reply rfc.Reply) error {
+	e.rows = newMessages(reply.Tables["RETURN"])
+	_, returned := reply.Tables["RETURN"]
+	first, bad := e.rows.failure()
+	numbered := !initial(reply.Values["SALESDOCUMENT"])
+	switch {
+	case numbered && bad && !e.rows.aborted() && e.cfg.BehaveWhenError == "save_incomplete":
+		return nil
+	case bad:
+		return &refusedOrder{first}
+	case !returned || !numbered:
+		return &refusedOrder{message{Type: "E", Text: "SAP returned neither a document number nor a reason"}}
+	default:
+		return nil
+	}
+}
+
+// rejected ends an attempt that SAP has refused and that has left nothing
+// there. A lock passes, so the next attempt starts afresh.
+func (e *export) rejected(ctx context.Context, cp checkpoint, err error) error {
+	var no *refusedOrder
+	if !errors.As(err, &no) {
+		return err
+	}
+	if lock, ok := e.rows.passing(e.cfg.RetryableMessages); ok {
+		busy := sdk.Errorf(sdk.Conflict, "SAP could not take the order now: %s", lock)
+		busy.Retryable, busy.RetryAfter, busy.Details = true, busyPause, e.rows.details()
+		return e.withdraw(ctx, cp, busy)
+	}
+	rejection := sdk.Errorf(sdk.RejectedByERP, "SAP refused the order: %s", no.reason)
+	rejection.Details = e.rows.details()
+	return rejection
+}
+
+// withdraw takes an announced step back before the attempt ends with reason,
+// so that the next one need not wait for it.
+func (e *export) withdraw(ctx context.Context, cp checkpoint, reason error) error {
+	cp.Stage, cp.Document = withdrawn, ""
+	if err := e.req.SaveCheckpoint(context.WithoutCancel(ctx), cp.encode(), ""); err != nil {
+		return err
+	}
+	return reason
+}

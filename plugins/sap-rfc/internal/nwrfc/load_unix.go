@@ -1,0 +1,19 @@
+//go:build linux || darwin
+
+package nwrfc
+
+import "github.com/ebitengine/purego"
+
+func openLibrary(file string) (uintptr, error) {
+	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+}
+
+// bind sets target, a pointer to a func, to a function of the library.
+func bind(handle uintptr, name string, target any) error {
+	address, err := purego.Dlsym(handle, name)
+	if err != nil {
+		return err
+	}
+	purego.RegisterFunc(target, address)
+	return nil
+}

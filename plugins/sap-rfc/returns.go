@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
+)
+
+// message is a row of RETURN, in the shape of BAPIRET2 or of BAPIRETURN. What
+// it means is in Type, ID and Number; Text is in the logon language and for
+// people.
+type message struct {
+	Type, ID, Number, Text string
+	Parameter, Row, Field  string
+}
+
+func newMessage(row rfc.Structure) message {
+	m := message{
+		Type: strings.ToUpper(row["TYPE"]), ID: row["ID"], Number: row["NUMBER"], Text: row["MESSAGE"],
+		Parameter: row["PARAMETER"], Row: row["ROW"], Field: row["FIELD"],
+	}
+	if m.ID == "" {
+		m.ID = row["CODE"] // BAPIRETURN has one field for both
+	}
+	return m
+}
+
+// key is the message's class and number, such as "V1 311".
+func (m message) key() string { return strings.TrimSpace(m.ID + " " + m.Number) }
+
+// String is the message as SAP's users know it, with the place it is about.
+func (m message) String() string {
+	text := fmt.Sprintf("%s %s %s", m.Type, m.key(), m.Text)
+	if m.Parameter != "" {
+		text += " [" + m.Parameter
+		if strings.Trim(m.Row, "0") != "" {
+			text += " row " + m.Row
+		}
+		if m.Field != "" {
+			text += " field " + m.Field
+		}
+		text += "]"
+	}
+	return strings.TrimSpace(text)
+}
+
+// failed says that the message is an error. A type that is not known is taken
+// for one.
+func (m message) failed() bool { return !slices.Contains([]string{"", "S", "I", "W"}, m.Type) }
+
+// messages are the rows of one RETURN.
+type messages []message
+
+func newMessages(rows []rfc.Structure) messages {
+	var list messages
+	for _, row := range rows {
+		list = append(list, newMessage(row))
+	}
+	return list
+}
+
+// failure returns the first error, if there is one.
+func (l messages) failure() (message, bool) {
+	for _, m := range l {
+		if m.failed() {
+			return m, true
+		}
+	}
+	return message{}, false
+}
+
+// aborted says that SAP gave the call up: nothing of it is to be kept.
+func (l messages) aborted() bool {
+	return slices.ContainsFunc(l, func(m message) bool { return m.failed() && m.Type != "E" })
+}
+
+// passing returns the error that is among those that pass, if every error is:
+// a lock beside a wrong material won't help.
+func (l messages) passing(passing []string) (message, bool) {
+	var found message
+	for _, m := range l {
+		if !m.failed() {
+			continue
+		}
+		// The summary that follows any error says nothing of its own.
+		if m.key() == "V4 219" {
+			continue
+		}
+		if !slices.Contains(passing, m.key()) {
+			return message{}, false
+		}
+		if found.Type == "" {
+			found = m
+		}
+	}
+	return found, found.Type != ""
+}
+
+// maxRows bounds the rows that are kept of one RETURN.
+const maxRows = 40
+
+// details are the rows for a person, numbered so that they keep their order.
+func (l messages) details() map[string]string {
+	rows := make(map[string]string, len(l))
+	for i, m := range l {
+		if i == maxRows {
+			rows["return_more"] = fmt.Sprintf("%d more", len(l)-maxRows)
+			break
+		}
+		rows[fmt.Sprintf("return_%02d", i+1)] = m.String()
+	}
+	return rows
+}
