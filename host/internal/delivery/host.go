@@ -125,7 +125,7 @@ func (e *Engine) takeOver(ctx context.Context, deadAfter time.Duration, beaten t
 }
 
 func (e *Engine) takeOverPage(ctx context.Context, deadAfter time.Duration, beaten time.Time) (lost, taken int, err error) {
-	exports, err := e.o.Store.Lost(ctx, deadAfter, lostPage)
+	exports, err := e.o.Store.Lost(ctx, deadAfter, e.o.Registry.Types(), lostPage)
 	if err != nil || len(exports) == 0 {
 		return 0, 0, err
 	}
@@ -135,7 +135,7 @@ func (e *Engine) takeOverPage(ctx context.Context, deadAfter time.Duration, beat
 	for _, export := range exports {
 		p, err := e.o.Registry.Get(export.ConnectorType)
 		if err != nil || export.Lease == nil {
-			continue // a host that has the connector knows what it can do
+			continue // the connector has just gone
 		}
 		caps := capabilitiesOf(p.Describe())
 		var left time.Duration

@@ -240,8 +240,10 @@ type Ledger interface {
 	FinishAll(ctx context.Context, finishes []Finish) (errs []error, err error)
 	// Lost returns exports whose lease is held by a host that is stopped or
 	// whose heartbeat is older than deadAfter, or whose own lease expired more
-	// than a minute ago. It marks such hosts stopped.
-	Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error)
+	// than a minute ago, over connections of the given types: what to make of
+	// others only a host that has their connector knows. It marks such hosts
+	// stopped, whatever they ran.
+	Lost(ctx context.Context, deadAfter time.Duration, connectorTypes []string, limit int) ([]domain.Export, error)
 	// Reclaim ends a lost attempt: like FinishAll, but fenced by the lease
 	// that Lost saw (Finish.HostID, Finish.Attempt).
 	Reclaim(ctx context.Context, finishes []Finish) (errs []error, err error)

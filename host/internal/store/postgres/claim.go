@@ -122,10 +122,11 @@ FROM export_attempt a
 JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id` + exportParents + `
 LEFT JOIN host_node h ON h.id = a.host_id
 WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minute')
-LIMIT $1`
+	AND c.connector_type = ANY ($1)
+LIMIT $2`
 
 // Lost implements store.Ledger.
-func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error) {
+func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, connectorTypes []string, limit int) ([]domain.Export, error) {
 	// Two statements, so that the second sees a heartbeat that the first
 	// waited for.
 	var lost []domain.Export
@@ -135,7 +136,7 @@ func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([
 		if err != nil {
 			return fmt.Errorf("declare hosts dead: %w", err)
 		}
-		rows, err := tx.Query(ctx, selectLost, limit)
+		rows, err := tx.Query(ctx, selectLost, connectorTypes, limit)
 		if err != nil {
 			return err
 		}

@@ -201,7 +201,7 @@ var writes = map[string]func(w *storetest.World) func(applied bool) error{
 			if err := w.S.StopHost(w.Ctx, w.Host); err != nil {
 				return err
 			}
-			lost, err := w.S.Lost(w.Ctx, time.Hour, 10)
+			lost, err := w.S.Lost(w.Ctx, time.Hour, []string{w.Conn.ConnectorType}, 10)
 			if err != nil {
 				return err
 			}

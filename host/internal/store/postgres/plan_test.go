@@ -105,7 +105,7 @@ func statements(t *testing.T, w *storetest.World, exports []domain.Export) []sta
 		{"find ended attempts", endedBefore, ends[:4], 500},
 		{"due connections", dueConnections, []any{[]string{"DROPZONE_JSON_V1"}}, 5000},
 		{"in flight", countInFlight, []any{w.Conn.ID}, 500},
-		{"lost", selectLost, []any{64}, 1500},
+		{"lost", selectLost, []any{[]string{"DROPZONE_JSON_V1"}, 64}, 1500},
 		{"acks", ackTargets, []any{w.Conn.ID, refs}, 1500},
 		{"known orders", latestOf, []any{orgs, drafts, conns}, 2500},
 	}

@@ -140,19 +140,24 @@ FROM export_attempt a
 CROSS JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id` + exportParents + `
 LEFT JOIN host_node h ON h.id = a.host_id
 WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < ?1)
-LIMIT ?2`
+	AND c.connector_type IN (SELECT value FROM json_each(?2))
+LIMIT ?3`
 
 // Lost implements store.Ledger.
-func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, limit int) ([]domain.Export, error) {
+func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, connectorTypes []string, limit int) ([]domain.Export, error) {
+	types, err := typesJSON(connectorTypes)
+	if err != nil {
+		return nil, fmt.Errorf("find lost exports: %w", err)
+	}
 	var lost []domain.Export
-	err := s.inTx(ctx, "find lost exports", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.inTx(ctx, "find lost exports", func(ctx context.Context, tx *sql.Tx) error {
 		now := s.now()
 		_, err := tx.ExecContext(ctx, `UPDATE host_node SET stopped_at = ?1 WHERE stopped_at IS NULL AND heartbeat_at < ?2`,
 			micros(now), micros(now.Add(-deadAfter)))
 		if err != nil {
 			return fmt.Errorf("declare hosts dead: %w", err)
 		}
-		lost, err = all(ctx, tx, scanExport, selectLost, micros(now.Add(-time.Minute)), limit)
+		lost, err = all(ctx, tx, scanExport, selectLost, micros(now.Add(-time.Minute)), types, limit)
 		return err
 	})
 	if err != nil {

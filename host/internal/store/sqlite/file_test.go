@@ -84,6 +84,7 @@ func TestTheClockDecidesLeasesAndHeartbeats(t *testing.T) {
 	if want := clock.Add(time.Minute); !claimed.Lease.ExpiresAt.Equal(want) {
 		t.Errorf("lease expires at %v, want %v", claimed.Lease.ExpiresAt, want)
 	}
+	types := []string{w.Conn.ConnectorType}
 	for _, step := range []struct {
 		forward time.Duration
 		lost    int
@@ -92,13 +93,13 @@ func TestTheClockDecidesLeasesAndHeartbeats(t *testing.T) {
 		if alive, err := s.Heartbeat(t.Context(), w.Host, nil); err != nil || !alive {
 			t.Fatalf("heartbeat: %v, %v", alive, err)
 		}
-		lost, err := s.Lost(t.Context(), 10*time.Second, 10)
+		lost, err := s.Lost(t.Context(), 10*time.Second, types, 10)
 		if err != nil || len(lost) != step.lost {
 			t.Errorf("at %v lost %d (%v), want %d", clock, len(lost), err, step.lost)
 		}
 	}
 	clock = clock.Add(11 * time.Second)
-	if _, err := s.Lost(t.Context(), 10*time.Second, 10); err != nil {
+	if _, err := s.Lost(t.Context(), 10*time.Second, types, 10); err != nil {
 		t.Fatal(err)
 	}
 	if alive, err := s.Heartbeat(t.Context(), w.Host, nil); err != nil || alive {

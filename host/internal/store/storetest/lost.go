@@ -50,9 +50,28 @@ var lostTests = map[string]func(w *World){
 		w.AcceptN(5)
 		w.Claim(5)
 		w.must(w.S.StopHost(w.Ctx, w.Host))
-		lost, err := w.S.Lost(w.Ctx, alive, 3)
+		lost, err := w.S.Lost(w.Ctx, alive, []string{connectorType}, 3)
 		w.must(err)
 		want(w.T, "lost", len(lost), 3)
+	},
+	"exports whose connector type was not asked for leave room for those whose was": func(w *World) {
+		other := w.NewConn(w.Org.ID, "OTHER_V1")
+		for range 2 {
+			w.Accept(w.OrderFor(other))
+		}
+		req := w.Request(2)
+		req.ConnectionID = other.ID
+		_, err := w.S.Claim(w.Ctx, req)
+		w.must(err)
+		mine := w.ClaimOne()
+		w.must(w.S.StopHost(w.Ctx, w.Host))
+		lost, err := w.S.Lost(w.Ctx, alive, []string{connectorType}, 1)
+		w.must(err)
+		want(w.T, "lost", len(lost), 1)
+		want(w.T, "export", lost[0].ID, mine.ID)
+		lost, err = w.S.Lost(w.Ctx, alive, nil, 10)
+		w.must(err)
+		want(w.T, "lost of no type", len(lost), 0)
 	},
 	"exports that ended are not lost": func(w *World) {
 		w.Finish(Delivered(w.ClaimOne()))
@@ -116,7 +135,7 @@ var lostTests = map[string]func(w *World){
 
 func (w *World) lost(deadAfter time.Duration) []domain.Export {
 	w.T.Helper()
-	lost, err := w.S.Lost(w.Ctx, deadAfter, 100)
+	lost, err := w.S.Lost(w.Ctx, deadAfter, []string{connectorType}, 100)
 	w.must(err)
 	return lost
 }
