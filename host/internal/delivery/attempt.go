@@ -90,16 +90,14 @@ func resume(e domain.Export) *connectorv1.Resume {
 	return memory
 }
 
-// record commits how an attempt ended. It tries until shortly before the lease
-// is over, whatever happens to the attempt's own context: after that, somebody
-// else decides.
+// record commits how an attempt ended. It tries for as long as the database is
+// away, and until the engine gives up: nobody knows better than this host, and
+// once somebody else has decided the fence says so. Meanwhile the export counts
+// as held, or it would be taken for one whose attempt never began.
 func (e *Engine) record(r *run, d decision, started time.Time) {
-	until := r.claimed.Add(e.o.Knobs.AttemptTimeout + e.o.Knobs.LeaseGrace - time.Second)
-	ctx, cancel := context.WithDeadline(e.recording, until)
-	defer cancel()
 	finish := d.finish
 	finish.ExportID, finish.HostID, finish.Attempt = r.export.ID, r.host.id, r.export.AttemptCount
-	err := e.finishes.Do(ctx, finish)
+	err := e.finishes.Do(e.recording, finish)
 	var code port.Code
 	if finish.Error != nil {
 		code = finish.Error.Code

@@ -63,7 +63,7 @@ func (r rules) decide(e domain.Export, caps capabilities, end ending) decision {
 	switch {
 	case end.result != nil && end.result.GetSuccess():
 		return r.delivered(e, end)
-	case end.storage && end.result != nil:
+	case end.storage && end.result != nil && port.CodeOf(end.result.GetError().GetCode()) != port.OutcomeUnknown:
 		return deferred(exportError(port.Internal, "the host could not store what the connector asked for; it tries again", true), storagePause)
 	case end.result != nil:
 		return r.refused(e, end)

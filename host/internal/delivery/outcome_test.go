@@ -185,6 +185,13 @@ func TestWhatBecomesOfAnExportAfterAnAttempt(t *testing.T) {
 			ending{result: reported(port.Internal, true), storage: true},
 			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Internal, In: storagePause},
 		},
+		{
+			"what the host could not store does not settle a doubt of the connector's",
+			domain.Export{},
+			neither,
+			ending{result: reported(port.OutcomeUnknown, false), storage: true},
+			verdict{Outcome: domain.OutcomeFailed, Status: domain.Failed, Code: port.OutcomeUnknown, Worked: true},
+		},
 
 		{
 			"no process: deferred, and the lane holds",
