@@ -10,6 +10,7 @@ import (
 	"time"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/port"
 )
 
 // Port is one connector type, ready to be called. All methods are safe for
@@ -33,6 +34,7 @@ type Port interface {
 	// answered with a Refusal, too: the host knows then how far the attempt got.
 	Export(ctx context.Context, start *connectorv1.ExportStart, sink Sink) (*connectorv1.ExportResult, error)
 	// FetchAcks calls yield for each ack; an error from yield ends the call.
+	// What the connector itself says about a failure is a *FetchError.
 	FetchAcks(ctx context.Context, req *connectorv1.FetchAcksRequest, yield func(*connectorv1.FetchAcksResponse) error) error
 	SettleAcks(ctx context.Context, req *connectorv1.SettleAcksRequest) (*connectorv1.SettleAcksResponse, error)
 }
@@ -95,6 +97,20 @@ type ContractError struct {
 // Error returns type and reason.
 func (e *ContractError) Error() string {
 	return fmt.Sprintf("connector %s broke the contract: %s", e.Type, e.Reason)
+}
+
+// FetchError is a connector's own report of why it could not fetch acks.
+type FetchError struct{ Report *connectorv1.Error }
+
+// Error returns code and message.
+func (e *FetchError) Error() string {
+	return string(port.CodeOf(e.Report.GetCode())) + ": " + e.Report.GetMessage()
+}
+
+// RetryAfter is the earliest time for the next try, from now on; zero if the
+// connector did not say.
+func (e *FetchError) RetryAfter() time.Duration {
+	return max(0, e.Report.GetRetryAfter().AsDuration())
 }
 
 // UnknownTypeError says that no connector advertises the type.

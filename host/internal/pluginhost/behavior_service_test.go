@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
@@ -307,7 +308,16 @@ func (c *hostile) TestConnection(_ context.Context, req *connectorv1.TestConnect
 	return &connectorv1.TestConnectionResponse{Success: true}, nil
 }
 
-func (c *hostile) FetchAcks(_ *connectorv1.FetchAcksRequest, s connectorv1.ConnectorService_FetchAcksServer) error {
+// failingFetch is the limit at which the hostile connector can't fetch acks.
+const failingFetch = 404
+
+func (c *hostile) FetchAcks(req *connectorv1.FetchAcksRequest, s connectorv1.ConnectorService_FetchAcksServer) error {
+	if req.GetLimit() == failingFetch {
+		return port.StatusError(&connectorv1.Error{
+			Code: connectorv1.ErrorCode_ERROR_CODE_THROTTLED, Message: "too many logins", Retryable: true,
+			RetryAfter: durationpb.New(time.Minute),
+		})
+	}
 	for i := range 3 {
 		if err := s.Send(&connectorv1.FetchAcksResponse{Handle: fmt.Sprint("ack-", i)}); err != nil {
 			return err

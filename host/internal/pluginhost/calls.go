@@ -7,6 +7,7 @@ import (
 
 	"github.com/orderport/orderport/host/internal/connector"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	sdkport "github.com/orderport/orderport/sdk/port"
 )
 
 func (i *instance) contract(reason string) error {
@@ -42,7 +43,7 @@ func (i *instance) fetchAcks(ctx context.Context, h *Host, req *connectorv1.Fetc
 			return nil
 		}
 		if err != nil {
-			return err
+			return h.fetchFailure(err)
 		}
 		if n := ack.GetNegative(); n != nil {
 			n.Message = h.tidy(n.GetMessage())
@@ -54,6 +55,17 @@ func (i *instance) fetchAcks(ctx context.Context, h *Host, req *connectorv1.Fetc
 			return callerError{err}
 		}
 	}
+}
+
+// fetchFailure finds the connector's own report in a status: FetchAcks has no
+// other place for one.
+func (h *Host) fetchFailure(err error) error {
+	report := sdkport.ErrorFrom(err)
+	if report == nil {
+		return err
+	}
+	h.tidyError(report)
+	return &connector.FetchError{Report: report}
 }
 
 func (i *instance) settleAcks(ctx context.Context, h *Host, req *connectorv1.SettleAcksRequest) (*connectorv1.SettleAcksResponse, error) {

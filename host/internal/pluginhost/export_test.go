@@ -205,6 +205,11 @@ func TestAcksAreFetchedAndSettled(t *testing.T) {
 	if !errors.Is(err, mine) {
 		t.Errorf("got %v", err)
 	}
+	var report *connector.FetchError
+	err = p.FetchAcks(t.Context(), &connectorv1.FetchAcksRequest{Limit: failingFetch}, nil)
+	if !errors.As(err, &report) || report.Error() != "THROTTLED: too many logins" || report.RetryAfter() != time.Minute {
+		t.Errorf("what the connector reports of itself: %v", err)
+	}
 	settle := func(handle string) error {
 		_, err := p.SettleAcks(t.Context(), &connectorv1.SettleAcksRequest{Settlements: []*connectorv1.Settlement{{Handle: handle}}})
 		return err

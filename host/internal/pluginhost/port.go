@@ -123,11 +123,14 @@ type callerError struct{ error }
 // promises.
 func (h *Host) explain(ctx context.Context, inst *instance, err error) error {
 	var own callerError
+	var fetch *connector.FetchError
 	var contract *connector.ContractError
 	var unsent *notSentError
 	switch {
 	case errors.As(err, &own):
 		return own.error
+	case errors.As(err, &fetch):
+		return fetch
 	case errors.As(err, &contract):
 		return contract
 	case ctx.Err() != nil:

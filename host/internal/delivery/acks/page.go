@@ -101,7 +101,7 @@ func (w *page) next(ctx context.Context) (more bool, err error) {
 	return settled > 0 && len(fetched) >= limit, nil
 }
 
-// fetch returns up to limit acks. Those of one handle count once.
+// fetch returns up to limit acks.
 func (w *page) fetch(ctx context.Context, limit int) ([]*connectorv1.FetchAcksResponse, error) {
 	var fetched []*connectorv1.FetchAcksResponse
 	enough := errors.New("enough")

@@ -3,6 +3,7 @@ package acks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -238,7 +239,7 @@ func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	pause := p.interval(config)
 	if err != nil {
 		s.failed++
-		pause = min(pause<<min(s.failed, 10), max(pause, longestPause))
+		pause = max(min(pause<<min(s.failed, 10), max(pause, longestPause)), retryAfter(err))
 	} else {
 		s.failed = 0
 	}
@@ -247,6 +248,18 @@ func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	if err != nil && ctx.Err() == nil {
 		p.o.Logger.Warn("acks could not be polled", "connection", conn.ID, "error", err)
 	}
+}
+
+// mostPatience bounds what a connector may ask for.
+const mostPatience = 24 * time.Hour
+
+// retryAfter is the pause that the connector asked for.
+func retryAfter(err error) time.Duration {
+	var failed *connector.FetchError
+	if !errors.As(err, &failed) {
+		return 0
+	}
+	return min(failed.RetryAfter(), mostPatience)
 }
 
 // Poll fetches and settles all acks of a connection now. It waits for a poll

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 
@@ -87,6 +88,7 @@ type target struct {
 	settled    map[string]connectorv1.Verdict
 	fetches    int
 	pages      []int
+	failFetch  error
 	failSettle error
 	refuse     string // a handle that can't be settled
 }
@@ -103,6 +105,9 @@ func (p *target) FetchAcks(_ context.Context, req *connectorv1.FetchAcksRequest,
 	page := append([]*connectorv1.FetchAcksResponse{}, p.there[:min(len(p.there), int(req.GetLimit()))]...)
 	p.pages = append(p.pages, len(page))
 	p.mu.Unlock()
+	if p.failFetch != nil {
+		return p.failFetch
+	}
 	for _, ack := range page {
 		if err := yield(ack); err != nil {
 			return err
@@ -390,6 +395,22 @@ func TestConnectionsArePolledAsOftenAsTheirConfigSays(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAConnectorThatAsksForAPauseGetsIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{connections: []domain.Connection{conn}}
+		p := &target{failFetch: &connector.FetchError{Report: &connectorv1.Error{
+			Code: connectorv1.ErrorCode_ERROR_CODE_THROTTLED, Retryable: true, RetryAfter: durationpb.New(3 * time.Hour),
+		}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		newPoller(l, p, acks.Knobs{}).Run(ctx)
+		if p.fetches != 1 {
+			t.Errorf("%d fetches in the two hours after it asked for three without any, want 1", p.fetches)
+		}
+	})
 }
 
 func TestOfSeveralHostsOnePollsEachConnection(t *testing.T) {
