@@ -18,6 +18,7 @@ func TestReport(t *testing.T) {
 	tests := map[string]struct {
 		events string
 		strict bool
+		user   bool // not root
 		ok     bool
 		want   string
 	}{
@@ -49,6 +50,18 @@ func TestReport(t *testing.T) {
 			ok:     true,
 			want:   "skipped: p T: x_test.go:3: set ORDERPORT_TEST_ORDERS\n0 passed, 0 failed, 1 skipped\n",
 		},
+		"a test that needs root may be skipped by a user": {
+			events: ran + strings.Replace(skipped, "REASON", "mounting needs root", 1),
+			strict: true,
+			user:   true,
+			ok:     true,
+			want:   "skipped: p T: x_test.go:3: set mounting needs root\n0 passed, 0 failed, 1 skipped\n",
+		},
+		"a test that needs root may not be skipped by root": {
+			events: ran + strings.Replace(skipped, "REASON", "mounting needs root", 1),
+			strict: true,
+			want:   "skipped, but must run: p T: x_test.go:3: set mounting needs root\n0 passed, 0 failed, 1 skipped\n",
+		},
 		"a test that a panic cut off counts as failed": {
 			events: ran + `{"Action":"output","Package":"p","Test":"T","Output":"half a\n"}` + "\n" +
 				`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n",
@@ -64,7 +77,7 @@ func TestReport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			r := newReport(&out)
+			r := newReport(&out, !test.user)
 			if err := r.read(strings.NewReader(test.events)); err != nil {
 				t.Fatal(err)
 			}
