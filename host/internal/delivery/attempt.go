@@ -23,6 +23,8 @@ type run struct {
 	target  *target
 	port    connector.Port // the target's, or one that runs this export alone
 	claimed time.Time      // before the claim was asked for
+
+	atTarget time.Duration // how long the connector took, without the host's part
 }
 
 // attempt runs an export once, records how that ended, and returns what
@@ -30,7 +32,9 @@ type run struct {
 func (e *Engine) attempt(r *run) decision {
 	defer e.leases.release(r.export)
 	started := time.Now()
-	ctx, cancel := context.WithDeadline(r.host.ctx, r.claimed.Add(e.o.Knobs.AttemptTimeout))
+	life, end := r.host.life(r.target.caps.fenced)
+	defer end()
+	ctx, cancel := context.WithDeadline(life, r.claimed.Add(e.o.Knobs.AttemptTimeout))
 	defer cancel()
 	s := &sink{e: e, run: r, checkpoint: r.export.Checkpoint != nil}
 	start, problem := e.start(r)
@@ -38,7 +42,9 @@ func (e *Engine) attempt(r *run) decision {
 	if problem != nil {
 		d = decision{finish: failedWith(domain.OutcomeFailed, problem)}
 	} else {
+		called := time.Now()
 		result, err := r.port.Export(ctx, start, s)
+		r.atTarget = time.Since(called) - s.waited
 		if result == nil && err == nil {
 			err = &connector.ContractError{Type: r.export.ConnectorType, Reason: "no result"}
 		}

@@ -229,6 +229,39 @@ func TestADisabledConnectionsExportsWaitUntilItIsEnabled(t *testing.T) {
 	})
 }
 
+func TestAnOrderThatWasAcceptedAfterAChangeIsDeliveredByTheNewConfig(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		used := make(map[string]int) // by export: the length of the config
+		p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+			p.mu.Lock()
+			used[start.GetExportId()] = len(start.GetConnection().GetConfig())
+			p.mu.Unlock()
+			return p.honest(ctx, start, sink)
+		}
+		conn := w.connection()
+		o := w.options(registry{erpType: p})
+		o.OpenConfig = func(c domain.Connection) ([]byte, error) { return c.Sealed.Blob, nil }
+		e := w.run(o)
+		sealed := conn.Sealed
+		for range 5 {
+			sealed.Blob = append([]byte{1}, sealed.Blob...)
+			_, err := w.store.UpdateConfig(t.Context(), conn.OrgID, conn.ID, sealed, w.audit("connection.update"))
+			must(t, err)
+			exports := w.accept(conn, 3)
+			e.Nudge(conn.ID)
+			for _, got := range w.await(domain.Sent, exports...) {
+				p.mu.Lock()
+				if n := used[got.ID.String()]; n != len(sealed.Blob) {
+					t.Errorf("the config has %d bytes, and one of %d was used", len(sealed.Blob), n)
+				}
+				p.mu.Unlock()
+			}
+		}
+	})
+}
+
 func TestAFormatThatTheConnectorDoesNotWriteIsFinal(t *testing.T) {
 	t.Parallel()
 	w, _ := onPostgres(t)

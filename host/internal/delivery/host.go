@@ -24,6 +24,32 @@ type incarnation struct {
 
 func (h *incarnation) deposed() bool { return errors.Is(context.Cause(h.ctx), errDeposed) }
 
+// partingTime is how long an attempt may go on whose host was declared dead.
+const partingTime = 2 * time.Second
+
+// life returns a context that ends with the incarnation. Where a stale attempt
+// can do no harm it ends a little later if the host was declared dead: until
+// then the attempt is refused its checkpoint, knows by that what is void, and
+// takes away what it has left at the target. One that is cut off can't know.
+func (h *incarnation) life(fenced bool) (context.Context, context.CancelFunc) {
+	if !fenced {
+		return context.WithCancel(h.ctx)
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(h.ctx))
+	stop := context.AfterFunc(h.ctx, func() {
+		cause := context.Cause(h.ctx)
+		if !errors.Is(cause, errDeposed) {
+			cancel(cause)
+			return
+		}
+		time.AfterFunc(partingTime, func() { cancel(cause) })
+	})
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
 func (e *Engine) register(ctx context.Context, id uuid.UUID) error {
 	now := time.Now().UTC()
 	err := e.o.Store.RegisterHost(ctx, domain.HostNode{

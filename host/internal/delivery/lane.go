@@ -140,7 +140,7 @@ func (l *lane) step() time.Duration {
 		l.quitLine()
 		return idle
 	}
-	t, ok := l.refresh()
+	t, ok := l.refresh(rowAge)
 	if !ok {
 		l.quitLine()
 		return claimRetry
@@ -196,16 +196,16 @@ func (l *lane) holdLeft() time.Duration {
 	return time.Until(l.heldUntil)
 }
 
-// refresh returns the target as it is now, not older than rowAge. Nil means
-// that the connection can't be served here now; not ok, that this could not be
-// found out.
-func (l *lane) refresh() (t *target, ok bool) {
+// refresh returns the target as it is now, not older than age. Nil means that
+// the connection can't be served here now; not ok, that this could not be found
+// out.
+func (l *lane) refresh(age time.Duration) (t *target, ok bool) {
 	l.mu.Lock()
 	old, row := l.target, l.row
 	l.row = nil
 	l.mu.Unlock()
 	if row == nil {
-		if old != nil && time.Since(old.read) < rowAge {
+		if old != nil && time.Since(old.read) < age {
 			return old, true
 		}
 		ctx, cancel := context.WithTimeout(l.e.working, callTimeout)
@@ -313,7 +313,7 @@ func (l *lane) claim(t *target, n int) time.Duration {
 	l.mu.Unlock()
 	host := l.e.host.Load()
 	asked := time.Now()
-	claimed, err := l.e.claim(host, l.id, n, false)
+	claimed, err := l.e.claim(host, t.conn, n, false)
 	l.give(n - len(claimed))
 	if err != nil {
 		l.mu.Lock()
@@ -335,10 +335,29 @@ func (l *lane) claim(t *target, n int) time.Duration {
 			l.poke()
 		})
 	}
-	if len(claimed) == n {
+	switch len(claimed) {
+	case n:
 		return 0
+	case 0:
+		return l.missed(t)
 	}
 	return l.e.o.Knobs.Linger
+}
+
+// missed finds out whether a claim got nothing because the connection has been
+// changed since it was read, and then has the lane look again.
+func (l *lane) missed(t *target) time.Duration {
+	now, ok := l.refresh(0)
+	if ok && (now == nil || now.conn.UpdatedAt.Equal(t.conn.UpdatedAt)) {
+		return l.e.o.Knobs.Linger
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted = true
+	if !ok {
+		return claimRetry
+	}
+	return 0
 }
 
 // ended draws the lane's conclusions from an attempt.
@@ -347,7 +366,7 @@ func (l *lane) ended(r *run, d decision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running--
-	l.pace.note(time.Since(r.claimed))
+	l.pace.note(r.atTarget)
 }
 
 // learn keeps the circuit and wakes the lane for what is due again at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -69,20 +70,37 @@ func (l *leases) strays(leased []domain.Export) []domain.Export {
 
 // claim asks the store for work. It is not cut short by Stop: what was claimed
 // is to be run.
-func (e *Engine) claim(host *incarnation, id uuid.UUID, n int, suspects bool) ([]store.Claimed, error) {
+func (e *Engine) claim(host *incarnation, conn domain.Connection, n int, suspects bool) ([]store.Claimed, error) {
 	e.leases.claiming.RLock()
 	defer e.leases.claiming.RUnlock()
 	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
 	defer cancel()
+	asked := time.Now()
 	claimed, err := e.o.Store.Claim(ctx, store.ClaimRequest{
-		HostID: host.id, ConnectionID: id, Limit: n, SuspectsOnly: suspects,
+		HostID: host.id, ConnectionID: conn.ID, AsOf: conn.UpdatedAt, Limit: n, SuspectsOnly: suspects,
 		Lease: e.o.Knobs.AttemptTimeout + e.o.Knobs.LeaseGrace,
 	})
+	if err == nil && time.Since(asked) > e.o.Knobs.DeadAfter {
+		err = e.stillHolds(ctx, host)
+	}
 	e.leases.note(claimed, err != nil)
 	if err != nil {
-		e.log.Warn("claim failed; tried again", "connection", id, "error", err)
+		e.log.Warn("claim failed; tried again", "connection", conn.ID, "error", err)
+		return nil, err
 	}
-	return claimed, err
+	return claimed, nil
+}
+
+// stillHolds returns an error unless this host lives on. A claim whose answer
+// took as long as it takes to be declared dead may have been taken over
+// meanwhile; an attempt that began now would leave at the target what the one
+// that took over has already looked for.
+func (e *Engine) stillHolds(ctx context.Context, host *incarnation) error {
+	alive, err := e.o.Store.Heartbeat(ctx, host.id, e.o.Registry.Types())
+	if err == nil && !alive {
+		err = errDeposed
+	}
+	return err
 }
 
 // giveBackStrays returns what this host was given and does not know of. Those

@@ -51,7 +51,7 @@ func (l *lane) runSuspect(t *target) bool {
 	}
 	host := l.e.host.Load()
 	asked := time.Now()
-	claimed, err := l.e.claim(host, l.id, 1, true)
+	claimed, err := l.e.claim(host, t.conn, 1, true)
 	if err != nil || len(claimed) == 0 {
 		return false
 	}

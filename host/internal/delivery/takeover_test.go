@@ -2,6 +2,8 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -196,6 +198,78 @@ func TestAHostThatWasDeclaredDeadGoesOnUnderANewID(t *testing.T) {
 		exports := w.accept(conn, 10)
 		e.Nudge(conn.ID)
 		w.await(domain.Sent, exports...)
+	})
+}
+
+// An attempt that is cut off can't know whether its checkpoint was saved, and
+// must leave at the target what it has staged. One that is refused can take it
+// away.
+func TestAnAttemptWhoseHostWasDeclaredDeadIsRefusedAndNotCutOff(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p, g := newERP(), newGate()
+		late := make(chan error, 1)
+		p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+			if start.GetAttempt() > 1 {
+				return p.honest(ctx, start, sink)
+			}
+			g.pass()
+			err := ctx.Err()
+			if err == nil {
+				err = sink.SaveCheckpoint(ctx, []byte("staged"), "")
+			}
+			late <- err
+			return &connectorv1.ExportResult{Error: failure(connectorv1.ErrorCode_ERROR_CODE_INTERNAL, true, "late")}, nil
+		}
+		exports := w.accept(w.connection(), 1)
+		e := w.run(w.options(registry{erpType: p}))
+		<-g.reached
+		old := e.HostID()
+		must(t, w.store.StopHost(t.Context(), old))
+		eventually(t, "it has a new id", func() bool { return e.HostID() != old })
+		close(g.open)
+		var refused *connector.RefusedError
+		if err := <-late; !errors.As(err, &refused) || refused.Reason != connectorv1.RefusalReason_REFUSAL_REASON_SUPERSEDED {
+			t.Errorf("the late checkpoint got %v, want a refusal", err)
+		}
+		w.await(domain.Sent, exports...)
+	})
+}
+
+// slowClaims answers the first claim that gets something only when it is let,
+// and calls it granted before.
+type slowClaims struct {
+	store.Store
+	granted func()
+	once    sync.Once
+}
+
+func (s *slowClaims) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Claimed, error) {
+	claimed, err := s.Store.Claim(ctx, req)
+	if len(claimed) > 0 {
+		s.once.Do(s.granted)
+	}
+	return claimed, err
+}
+
+func TestAClaimWhoseAnswerComesWhenItIsVoidIsNotBegun(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		o := w.options(registry{erpType: p})
+		o.HostID = uuid.New()
+		o.Store = &slowClaims{Store: w.store, granted: func() {
+			must(t, w.store.StopHost(context.Background(), o.HostID))
+			<-time.After(o.Knobs.DeadAfter + 100*time.Millisecond)
+		}}
+		exports := w.accept(w.connection(), 1)
+		w.run(o)
+		got := w.await(domain.Sent, exports...)[0]
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if n := p.attempts[got.ID.String()]; n != 1 {
+			t.Errorf("the connector was called %d times, want once; attempts %s", n, w.outcomes(got))
+		}
 	})
 }
 

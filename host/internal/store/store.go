@@ -170,6 +170,11 @@ type ClaimRequest struct {
 	// SuspectsOnly claims only exports with CrashCount > 0, otherwise only
 	// those with CrashCount = 0.
 	SuspectsOnly bool
+	// AsOf is the UpdatedAt of the connection as the caller knows it. If the
+	// connection has been changed or disabled since, nothing is claimed: no
+	// order that was accepted after a change is delivered as before it. Zero:
+	// whatever the connection is now.
+	AsOf time.Time
 }
 
 // Claimed is an export whose next attempt has been recorded as started.

@@ -20,6 +20,7 @@ WITH due AS (
 	SELECT id FROM erp_export
 	WHERE erp_connection_id = $1 AND status = 'PENDING' AND %s AND next_attempt_at <= now() AND lease_host_id IS NULL
 		AND NOT EXISTS (SELECT FROM host_node WHERE id = $2 AND stopped_at IS NOT NULL)
+		AND ($5::timestamptz IS NULL OR (SELECT status = 'ACTIVE' AND updated_at = $5 FROM erp_connection WHERE id = $1))
 	ORDER BY next_attempt_at, id
 	LIMIT $3
 	FOR UPDATE SKIP LOCKED
@@ -50,9 +51,13 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Clai
 	if req.SuspectsOnly {
 		query = claimSuspects
 	}
+	var asOf *time.Time
+	if !req.AsOf.IsZero() {
+		asOf = &req.AsOf
+	}
 	var claimed []store.Claimed
 	err := s.alone(ctx, "claim exports", func(q querier) error {
-		rows, err := q.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease)
+		rows, err := q.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease, asOf)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ SELECT ` + exportColumns + `, d.content
 FROM erp_export e` + exportParents + `
 WHERE e.erp_connection_id = ?1 AND e.status = 'PENDING' AND %s AND e.next_attempt_at <= ?2 AND e.lease_host_id IS NULL
 	AND NOT EXISTS (SELECT 1 FROM host_node WHERE id = ?3 AND stopped_at IS NOT NULL)
+	AND (?5 IS NULL OR EXISTS (SELECT 1 FROM erp_connection WHERE id = ?1 AND status = 'ACTIVE' AND updated_at = ?5))
 ORDER BY e.next_attempt_at, e.id
 LIMIT ?4`
 
@@ -49,10 +50,14 @@ func dueExports(ctx context.Context, tx *sql.Tx, req store.ClaimRequest, now tim
 	if req.SuspectsOnly {
 		query = selectDueSuspects
 	}
+	var asOf *time.Time
+	if !req.AsOf.IsZero() {
+		asOf = &req.AsOf
+	}
 	return all(ctx, tx, func(row scanner) (c store.Claimed, err error) {
 		c.Export, err = scanExportAnd(row, &c.Order)
 		return c, err
-	}, query, req.ConnectionID.String(), micros(now), req.HostID.String(), req.Limit)
+	}, query, req.ConnectionID.String(), micros(now), req.HostID.String(), req.Limit, microsOrNull(asOf))
 }
 
 // lease records the attempts, in the database and in claimed.

@@ -60,6 +60,28 @@ var claimTests = map[string]func(w *World){
 		w.Accept(w.OrderFor(w.NewConn(w.Org.ID, "SAP_RFC")))
 		want(w.T, "claimed", len(w.Claim(1)), 0)
 	},
+	"a connection that was changed since it was read gives nothing": func(w *World) {
+		w.Accept(w.Order())
+		asOf := func(at time.Time) int {
+			req := w.Request(10)
+			req.AsOf = at
+			claimed, err := w.S.Claim(w.Ctx, req)
+			w.must(err)
+			return len(claimed)
+		}
+		before, err := w.S.ConnectionByID(w.Ctx, w.Conn.ID)
+		w.must(err)
+		after, err := w.S.UpdateConfig(w.Ctx, w.Org.ID, w.Conn.ID, before.Sealed, w.audit(w.Org.ID, "connection.update"))
+		w.must(err)
+		want(w.T, "claimed as of before", asOf(before.UpdatedAt), 0)
+		disabled, err := w.S.SetConnectionStatus(w.Ctx, w.Org.ID, w.Conn.ID, domain.Disabled, w.audit(w.Org.ID, "connection.disable"))
+		w.must(err)
+		want(w.T, "claimed while enabled, so it was thought", asOf(after.UpdatedAt), 0)
+		want(w.T, "claimed while disabled", asOf(disabled.UpdatedAt), 0)
+		enabled, err := w.S.SetConnectionStatus(w.Ctx, w.Org.ID, w.Conn.ID, domain.Active, w.audit(w.Org.ID, "connection.enable"))
+		w.must(err)
+		want(w.T, "claimed as it is now", asOf(enabled.UpdatedAt), 1)
+	},
 	"an export that waits for its next attempt is not claimed": func(w *World) {
 		e := w.ClaimOne()
 		f := Ended(e, domain.OutcomeRetry, domain.Pending)
