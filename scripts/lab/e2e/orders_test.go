@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/scripts/lab/world"
-	"github.com/orderport/orderport/sdk/sdktest/sshtest"
 )
 
 const wantOrders = 830
@@ -50,103 +48,12 @@ func realOrders(t *testing.T) []byte {
 	return raw
 }
 
-// skip skips with a reason that says how not to.
-func skip(t *testing.T, reason string) {
-	t.Helper()
-	t.Skip("SKIPPED: " + reason)
-}
-
-// dropzone is a target: where the files appear, and the config that leads there.
-type dropzone struct {
-	inbox, acks string
-	config      map[string]any
-}
-
-func newDropzone(t *testing.T, kind string) dropzone {
-	t.Helper()
-	root := t.TempDir()
-	config := map[string]any{"mode": "filesystem"}
-	if kind != "filesystem" {
-		server := sshtest.Run(t, sshtest.Options{Kind: sshtest.Kind(kind)})
-		root = server.Root
-		config = map[string]any{
-			"mode": "sftp", "host": server.Host, "port": server.Port, "username": server.User, "host_key": server.HostKey,
-		}
-		if server.Password != "" {
-			config["password"] = server.Password
-		} else {
-			config["private_key"] = server.PrivateKey
-		}
-	}
-	d := dropzone{filepath.Join(root, "inbox"), filepath.Join(root, "acks"), config}
-	for _, dir := range []string{d.inbox, d.acks} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	config["export_path"], config["ack_path"], config["ack_poll_seconds"] = d.inbox, d.acks, 1
-	return d
-}
-
-func install(ctx context.Context, t *testing.T, db string) *world.Installation {
-	t.Helper()
-	bin, err := world.FindBin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "orderport-e2e-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL runs as another user under root
-		t.Fatal(err)
-	}
-	in := world.Installation{Bin: bin, Dir: filepath.Join(dir, "orderport")}
-	if db == "postgres" {
-		pg, err := world.NewPostgres(ctx, filepath.Join(dir, "postgres"))
-		if errors.Is(err, world.ErrNoPostgres) {
-			skip(t, err.Error())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = pg.Stop() })
-		if in.DatabaseURL, err = pg.CreateDatabase(ctx, "orderport"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	made, err := world.Install(ctx, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
-}
-
-func serve(ctx context.Context, t *testing.T, in *world.Installation) *world.Host {
-	t.Helper()
-	host, err := in.Serve(ctx, "data")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := host.Shutdown(); err != nil {
-			t.Errorf("stop the host: %v", err)
-		}
-		if t.Failed() {
-			raw, _ := os.ReadFile(host.LogPath())
-			t.Logf("the host's log ends:\n%s", raw[max(0, len(raw)-4000):])
-		}
-	})
-	return host
-}
-
 func travel(t *testing.T, ndjson []byte, db, targetKind, by string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	zone := newDropzone(t, targetKind)
 	in := install(ctx, t, db)
-	host := serve(ctx, t, in)
+	host := serve(ctx, t, in, "data")
 	client := host.Client()
 	if _, err := client.CreateConnection(ctx, "DROPZONE_JSON_V1", zone.config); err != nil {
 		t.Fatal(err)

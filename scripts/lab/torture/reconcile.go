@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,12 +33,12 @@ func (s *scene) reconcile(ctx context.Context) (*report, error) {
 		if e.AttemptCount < 2 {
 			continue
 		}
-		attempts, err := readAttempts(ctx, client, e.ID)
+		full, err := client.Export(ctx, e.ID)
 		if err != nil {
 			return nil, err
 		}
-		r.judgeAttempts(e, attempts)
-		r.Takeover = append(r.Takeover, takeovers(attempts, s.hostKills)...)
+		r.judgeAttempts(full)
+		r.Takeover = append(r.Takeover, takeovers(full.Attempts, s.hostKills)...)
 	}
 	sort.Float64s(r.Takeover)
 	return r, nil
@@ -101,25 +100,12 @@ func (r *report) judge(e world.Export, times int) {
 	}
 }
 
-type attempt struct {
-	Number    int       `json:"number"`
-	Host      string    `json:"host"`
-	StartedAt time.Time `json:"started_at"`
-	Outcome   string    `json:"outcome"`
-}
-
-func readAttempts(ctx context.Context, client *world.Client, export string) ([]attempt, error) {
-	var full struct{ Attempts []attempt }
-	_, err := client.Call(ctx, http.MethodGet, "/api/v1/exports/"+export, nil, &full)
-	return full.Attempts, err
-}
-
 // judgeAttempts finds attempts that nobody has ended, and exports that ran on
 // after they had been delivered.
-func (r *report) judgeAttempts(e world.Export, attempts []attempt) {
-	for i, a := range attempts {
-		if a.Outcome == "RUNNING" || a.Outcome == "DELIVERED" && i < len(attempts)-1 {
-			r.Untrue = append(r.Untrue, fmt.Sprintf("export %s is %s, attempt %d of %d is %s", e.ID, e.Status, a.Number, len(attempts), a.Outcome))
+func (r *report) judgeAttempts(e world.Export) {
+	for i, a := range e.Attempts {
+		if a.Outcome == "RUNNING" || a.Outcome == "DELIVERED" && i < len(e.Attempts)-1 {
+			r.Untrue = append(r.Untrue, fmt.Sprintf("export %s is %s, attempt %d of %d is %s", e.ID, e.Status, a.Number, len(e.Attempts), a.Outcome))
 		}
 	}
 }
@@ -127,7 +113,7 @@ func (r *report) judgeAttempts(e world.Export, attempts []attempt) {
 // takeovers measures, for attempts that were lost when their host was killed,
 // how long it took until the next attempt began. If the host that was about to
 // take over was killed, too, the wait began anew.
-func takeovers(attempts []attempt, kills []hostKill) []float64 {
+func takeovers(attempts []world.Attempt, kills []hostKill) []float64 {
 	var waits []float64
 	for i := 1; i < len(attempts); i++ {
 		before, after := attempts[i-1], attempts[i]

@@ -106,12 +106,11 @@ func TestAttemptsThatCannotBeAreFound(t *testing.T) {
 		"still running":             {[]string{"LOST", "RUNNING"}, 1},
 		"run again after delivered": {[]string{"DELIVERED", "DELIVERED"}, 1},
 	} {
-		r := &report{}
-		var attempts []attempt
+		r, e := &report{}, world.Export{ID: export}
 		for i, o := range test.outcomes {
-			attempts = append(attempts, attempt{Number: i + 1, Outcome: o})
+			e.Attempts = append(e.Attempts, world.Attempt{Number: i + 1, Outcome: o})
 		}
-		if r.judgeAttempts(world.Export{ID: export}, attempts); len(r.Untrue) != test.want {
+		if r.judgeAttempts(e); len(r.Untrue) != test.want {
 			t.Errorf("%s: found %v", name, r.Untrue)
 		}
 	}
@@ -120,7 +119,7 @@ func TestAttemptsThatCannotBeAreFound(t *testing.T) {
 func TestAWaitIsCountedFromTheLastKillOnTheWay(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
-	attempts := []attempt{
+	attempts := []world.Attempt{
 		{Host: "a", StartedAt: at(0), Outcome: "LOST"},
 		{Host: "b", StartedAt: at(10), Outcome: "LOST"}, // b lives: the connector was killed
 		{Host: "b", StartedAt: at(20), Outcome: "DELIVERED"},

@@ -22,10 +22,35 @@ type Export struct {
 	DropzonePath string     `json:"dropzone_path"`
 	ExternalRef  string     `json:"external_ref"`
 	ERPOrderID   string     `json:"erp_order_id"`
+	RetryOf      string     `json:"retry_of"`
 	AttemptCount int        `json:"attempt_count"`
 	CreatedAt    time.Time  `json:"created_at"`
 	UpdatedAt    time.Time  `json:"updated_at"`
+	SentAt       *time.Time `json:"sent_at"`
 	Error        *ErrorBody `json:"error"`
+	Attempts     []Attempt  `json:"attempts"` // only where one export is read
+}
+
+// Attempt is one run of an export by a connector.
+type Attempt struct {
+	Number    int        `json:"number"`
+	Host      string     `json:"host"`
+	StartedAt time.Time  `json:"started_at"`
+	Outcome   string     `json:"outcome"`
+	Error     *ErrorBody `json:"error"`
+	Recovered bool       `json:"recovered"`
+}
+
+// Connection is the part of a connection's JSON that the world looks at.
+type Connection struct {
+	ID     string `json:"id"`
+	Status string `json:"status"`
+	Health struct {
+		State  string     `json:"state"`
+		Code   string     `json:"code"`
+		Reason string     `json:"reason"`
+		Since  *time.Time `json:"since"`
+	} `json:"health"`
 }
 
 // ErrorBody is why an export failed or waits.
@@ -51,8 +76,11 @@ type Client struct {
 }
 
 // Client returns a client of the host with the installation's token.
-func (h *Host) Client() *Client {
-	return &Client{URL: h.URL, Token: h.in.Token, HTTP: &http.Client{
+func (h *Host) Client() *Client { return h.ClientWith(h.in.Token) }
+
+// ClientWith returns a client with another token.
+func (h *Host) ClientWith(token string) *Client {
+	return &Client{URL: h.URL, Token: token, HTTP: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 	}}
 }
@@ -114,6 +142,20 @@ func (c *Client) Push(ctx context.Context, order json.RawMessage) (Export, error
 	var e Export
 	_, err := c.Call(ctx, http.MethodPost, "/api/v1/exports", map[string]any{"draft_order": order}, &e)
 	return e, err
+}
+
+// Export reads one export with its attempts.
+func (c *Client) Export(ctx context.Context, id string) (Export, error) {
+	var e Export
+	_, err := c.Call(ctx, http.MethodGet, "/api/v1/exports/"+id, nil, &e)
+	return e, err
+}
+
+// Connection reads one connection.
+func (c *Client) Connection(ctx context.Context, id string) (Connection, error) {
+	var conn Connection
+	_, err := c.Call(ctx, http.MethodGet, "/api/v1/connections/"+id, nil, &conn)
+	return conn, err
 }
 
 // BatchLine is one answer of the batch call.

@@ -54,7 +54,7 @@ func Install(ctx context.Context, in Installation) (*Installation, error) {
 	}
 	if in.PluginDir == "" {
 		in.PluginDir = filepath.Join(in.Dir, "connectors")
-		if err := copyConnectors(filepath.Join(string(in.Bin), "connectors"), in.PluginDir); err != nil {
+		if err := CopyConnectors(filepath.Join(string(in.Bin), "connectors"), in.PluginDir); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +84,8 @@ func Install(ctx context.Context, in Installation) (*Installation, error) {
 	return &in, nil
 }
 
-func copyConnectors(from, to string) error {
+// CopyConnectors copies the connector binaries of one folder into another.
+func CopyConnectors(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
@@ -123,8 +124,13 @@ func (in *Installation) DataDir() string { return filepath.Join(in.Dir, "data") 
 // CLI runs one command and returns what it printed. A failure carries what it
 // said on standard error.
 func (in *Installation) CLI(ctx context.Context, args ...string) ([]byte, error) {
+	return in.CLIWith(ctx, nil, args...)
+}
+
+// CLIWith is CLI with more environment, "NAME=value", which wins.
+func (in *Installation) CLIWith(ctx context.Context, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(string(in.Bin), "orderport"), args...)
-	cmd.Env = in.env(in.DataDir())
+	cmd.Env = append(in.env(in.DataDir()), env...)
 	cmd.Dir = in.Dir
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -140,16 +146,18 @@ type Host struct {
 	in   *Installation
 	URL  string
 	name string
+	env  []string
 }
 
 // Serve starts a host with a data directory of its own, named after it, and
-// waits until it is ready. The first host is called "data".
-func (in *Installation) Serve(ctx context.Context, name string) (*Host, error) {
+// waits until it is ready. The first host is called "data". env is more
+// environment, "NAME=value", which wins.
+func (in *Installation) Serve(ctx context.Context, name string, env ...string) (*Host, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{in: in, name: name, URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	h := &Host{in: in, name: name, env: env, URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	return h, h.Start(ctx)
 }
 
@@ -167,6 +175,7 @@ func (h *Host) Launch() error {
 	cmd := exec.Command(filepath.Join(string(h.in.Bin), "orderport"), "serve")
 	cmd.Env = append(h.in.env(filepath.Join(h.in.Dir, h.name)),
 		"ORDERPORT_LISTEN="+strings.TrimPrefix(h.URL, "http://"), "ORDERPORT_HOST_NAME="+h.name)
+	cmd.Env = append(cmd.Env, h.env...)
 	cmd.Dir = h.in.Dir
 	proc, err := StartProcess(h.name, cmd, h.LogPath())
 	if err != nil {
@@ -201,6 +210,16 @@ func (h *Host) WaitReady(ctx context.Context, limit time.Duration) error {
 
 // LogPath is the file with everything that the host printed.
 func (h *Host) LogPath() string { return filepath.Join(h.in.Dir, h.name+".log") }
+
+// SignalConnectors sends sig to each of the host's connectors and returns how
+// many there were.
+func (h *Host) SignalConnectors(sig syscall.Signal) int {
+	pids := h.Connectors()
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, sig) // one that has ended meanwhile needs none
+	}
+	return len(pids)
+}
 
 // Connectors lists the process ids of the host's connectors.
 func (h *Host) Connectors() []int { return ChildrenNamed(h.PID(), "orderport-connector-") }

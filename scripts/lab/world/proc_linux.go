@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // descendants lists the ids of pid's children, their children and so on.
@@ -48,12 +49,17 @@ func parseStat(path string) (pid, parent int, ok bool) {
 func ChildrenNamed(pid int, part string) []int {
 	var found []int
 	for _, child := range descendants(pid) {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child))
-		if err == nil && strings.Contains(string(raw), part) {
+		if CommandOf(child, part) {
 			found = append(found, child)
 		}
 	}
 	return found
+}
+
+// CommandOf reports whether pid runs and its command line contains part.
+func CommandOf(pid int, part string) bool {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.Contains(string(raw), part)
 }
 
 // ResidentBytes returns the resident memory of pid, in bytes; 0 if it is gone.
@@ -65,4 +71,17 @@ func ResidentBytes(pid int) int64 {
 	fields := strings.Fields(string(raw))
 	pages, _ := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize())
+}
+
+// CPUTime returns the processor time that pid has used; 0 if it is gone.
+func CPUTime(pid int) time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(raw)[strings.LastIndexByte(string(raw), ')')+1:])
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Go runs on
+	return time.Duration(user+system) * time.Second / ticksPerSecond
 }
