@@ -41,8 +41,8 @@ type Error struct {
 	// Message is for a person: what failed and, if it is known, what to do. It
 	// is shown and logged, so it holds no secrets.
 	Message string
-	// Retryable says whether the same call may succeed later without anybody
-	// changing anything.
+	// Retryable says whether the same call may succeed later with nobody
+	// changing the order.
 	Retryable bool
 	// RetryAfter is the earliest time for the next try, from now on. Zero: the
 	// host decides.

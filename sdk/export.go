@@ -100,7 +100,8 @@ const (
 	RefusedSuperseded RefusalReason = "SUPERSEDED"
 	// RefusedTooLarge: the payload or checkpoint is larger than allowed.
 	RefusedTooLarge RefusalReason = "TOO_LARGE"
-	// RefusedStorage: the host's storage is not available or full.
+	// RefusedStorage: the host's storage is not available or full. A checkpoint
+	// may have been saved all the same, so what it names must stay.
 	RefusedStorage RefusalReason = "STORAGE"
 	// RefusedInvalid: the request broke the contract.
 	RefusedInvalid RefusalReason = "INVALID"

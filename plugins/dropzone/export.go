@@ -80,10 +80,9 @@ func (e *export) stage(ctx context.Context) (checkpoint, error) {
 	}
 	if err == nil && !forgetful {
 		err = e.req.SaveCheckpoint(ctx, cp.encode(), cp.Final)
-		var refused *sdk.RefusedError
-		if err != nil && !errors.As(err, &refused) {
-			// The host may have saved it, and then the next attempt takes a
-			// missing temporary file for a published one. So it stays.
+		if err != nil && mayBeSaved(err) {
+			// The next attempt would take a missing temporary file for a
+			// published one. So it stays.
 			return checkpoint{}, err
 		}
 	}
@@ -92,6 +91,15 @@ func (e *export) stage(ctx context.Context) (checkpoint, error) {
 		return checkpoint{}, err
 	}
 	return cp, nil
+}
+
+// mayBeSaved says that the host may have saved the checkpoint all the same.
+func mayBeSaved(err error) bool {
+	var refused *sdk.RefusedError
+	if !errors.As(err, &refused) {
+		return true
+	}
+	return refused.Reason == sdk.RefusedStorage || refused.Reason == sdk.RefusedUnspecified
 }
 
 func (e *export) store(ctx context.Context) error {

@@ -149,6 +149,10 @@ func instants() []instant {
 		{name: "the file is written, its answer lost", fault: failing("create", true)},
 		{name: "the file's name is not flushed", fault: failing("flush", false)},
 		{name: "the checkpoint is not saved", checkpoint: sdktest.CutBefore},
+		{
+			name:       "the host can't say that the checkpoint is saved",
+			checkpoint: sdktest.RefuseAfter(connectorv1.RefusalReason_REFUSAL_REASON_STORAGE),
+		},
 		{name: "the rename is not done", fault: failing("rename", false)},
 		{name: "the rename is done, its answer lost", fault: failing("rename", true), visible: true},
 		{name: "the rename is not flushed", fault: failing("last flush", false), visible: true},

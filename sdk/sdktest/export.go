@@ -35,6 +35,14 @@ func Refuse(reason connectorv1.RefusalReason) Fault {
 	return Fault{refusal: &connectorv1.Refusal{Reason: reason, Message: "refused by the test"}}
 }
 
+// RefuseAfter makes the host refuse what it has stored all the same: the answer
+// of its storage was lost.
+func RefuseAfter(reason connectorv1.RefusalReason) Fault {
+	f := Refuse(reason)
+	f.stored = true
+	return f
+}
+
 // Stored is a payload that the host keeps.
 type Stored struct {
 	FileName string
@@ -247,6 +255,9 @@ func fault(choose func(int) Fault, n int) Fault {
 func (a *attempt) answer(f Fault, store func(), done *connectorv1.ExportRequest) {
 	switch {
 	case f.refusal != nil:
+		if f.stored {
+			store()
+		}
 		done = &connectorv1.ExportRequest{Message: &connectorv1.ExportRequest_Refused{Refused: f.refusal}}
 	case f.cut:
 		if f.stored {

@@ -22,6 +22,7 @@ type Store interface {
 	store.Ledger
 	store.Hosts
 	SetHealth(ctx context.Context, id uuid.UUID, asOf time.Time, h domain.Health) error
+	Export(ctx context.Context, orgID, id uuid.UUID) (domain.Export, error)
 	acks.Store
 }
 

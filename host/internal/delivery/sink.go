@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,9 @@ func (s *sink) SaveCheckpoint(ctx context.Context, data []byte, externalRef stri
 	case err == nil:
 		s.checkpoint, s.unrecorded = true, false
 		return nil
+	case errors.Is(err, store.ErrFenced) && s.mayBeSaved(ctx, save.Checkpoint):
+		s.fenced = true
+		return refusal(connectorv1.RefusalReason_REFUSAL_REASON_STORAGE, "the host can't say whether the checkpoint is saved")
 	case errors.Is(err, store.ErrFenced):
 		s.fenced = true
 		return refusal(connectorv1.RefusalReason_REFUSAL_REASON_SUPERSEDED, "another attempt has taken the export over")
@@ -83,6 +87,14 @@ func (s *sink) SaveCheckpoint(ctx context.Context, data []byte, externalRef stri
 		s.e.log.WarnContext(ctx, "checkpoint not saved", "export", s.run.export.ID, "error", err)
 		return refusal(connectorv1.RefusalReason_REFUSAL_REASON_STORAGE, "the host could not save the checkpoint")
 	}
+}
+
+// mayBeSaved says that a checkpoint which was refused may be what the attempt
+// that took over goes by: an earlier try was committed and its answer lost.
+// Told that it was not saved, the connector would take away what it names.
+func (s *sink) mayBeSaved(ctx context.Context, checkpoint []byte) bool {
+	row, err := s.e.o.Store.Export(ctx, s.run.export.OrgID, s.run.export.ID)
+	return err != nil || bytes.Equal(row.Checkpoint, checkpoint)
 }
 
 // Progress logs what the connector says.

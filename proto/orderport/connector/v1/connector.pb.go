@@ -115,11 +115,13 @@ type RefusalReason int32
 const (
 	// Not said.
 	RefusalReason_REFUSAL_REASON_UNSPECIFIED RefusalReason = 0
-	// Another attempt has taken the export over. This one must stop.
+	// Another attempt has taken the export over. This one must stop. A refused
+	// checkpoint was not saved.
 	RefusalReason_REFUSAL_REASON_SUPERSEDED RefusalReason = 1
 	// The payload or checkpoint is larger than the host allows.
 	RefusalReason_REFUSAL_REASON_TOO_LARGE RefusalReason = 2
-	// The host's database or payload store is not available or full.
+	// The host's database or payload store is not available or full. A refused
+	// checkpoint may have been saved all the same.
 	RefusalReason_REFUSAL_REASON_STORAGE RefusalReason = 3
 	// The message broke the contract, such as a file name with a slash.
 	RefusalReason_REFUSAL_REASON_INVALID RefusalReason = 4
@@ -2751,7 +2753,7 @@ type Error struct {
 	Code ErrorCode `protobuf:"varint,1,opt,name=code,proto3,enum=orderport.connector.v1.ErrorCode" json:"code,omitempty"`
 	// For a person: what failed and, if it is known, what to do. No secrets.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// Whether the same call may succeed later without anybody changing anything.
+	// Whether the same call may succeed later with nobody changing the order.
 	// false means final, and that the ERP does not have the order (except with
 	// ERROR_CODE_OUTCOME_UNKNOWN).
 	Retryable bool `protobuf:"varint,3,opt,name=retryable,proto3" json:"retryable,omitempty"`
