@@ -238,6 +238,30 @@ func TestWhatSAPSaysDecides(t *testing.T) {
 	}
 }
 
+// After a lock nothing of the order is in SAP, so the next attempt need not
+// wait for anything.
+func TestAnOrderIsCreatedAsSoonAsALockHasPassed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	locked := true
+	b.sap.answer = func(r *rfc.Reply) {
+		if locked {
+			r.Values["SALESDOCUMENT"] = ""
+			r.Tables["RETURN"] = []rfc.Structure{{"TYPE": "E", "ID": "MC", "NUMBER": "601"}}
+		}
+	}
+	e := b.host.NewExport(nwrfcFields().json(), sdktest.SampleOrder())
+	if result, err := e.Run(t.Context()); err != nil || result.GetSuccess() {
+		t.Fatalf("%v, %v", result, err)
+	}
+	locked = false
+	result, err := e.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.once(t, result)
+}
+
 func TestAResumedExportNeverGuesses(t *testing.T) {
 	t.Parallel()
 	cfg := nwrfcFields()
