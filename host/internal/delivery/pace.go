@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// briskly is how long an attempt may take for a lane to use its whole
-	// width. Beyond it the width shrinks, so that the number of orders begun
+	// briskly is how long a connector may take for an attempt for a lane to use
+	// its whole width. Beyond it the width shrinks, so that the number of orders begun
 	// per second stays what the target can digest.
 	briskly = 250 * time.Millisecond
 	// leastWidth is what a lane has however slow its target is.
@@ -22,8 +22,9 @@ const (
 	maxHeld = 32 << 20
 )
 
-// pace is how long a connection's attempts take. Width costs nothing where
-// attempts are short: they mostly wait for shared commits, and the more wait,
+// pace is how long the connector takes for a connection's attempts. What the
+// host itself takes does not count: when its disk or database is slow, width is
+// what keeps commits shared. Width costs nothing where attempts are short: they mostly wait for shared commits, and the more wait,
 // the fewer commits each of them costs. Where attempts are long, width would
 // only queue orders inside the connector while their deadlines run. The zero
 // value is that of a connection of which nothing is known.
@@ -41,8 +42,11 @@ func (p *pace) weigh(claimed []store.Claimed) {
 	}
 }
 
-// note takes the duration of an attempt into account.
+// note takes the duration of an attempt into account; 0 says nothing.
 func (p *pace) note(took time.Duration) {
+	if took <= 0 {
+		return
+	}
 	if p.usual == 0 {
 		p.usual = took
 		return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
@@ -31,6 +32,7 @@ type sink struct {
 	checkpoint bool            // a checkpoint was confirmed, or may have been saved
 	fenced     bool            // the export has been taken over
 	storage    bool            // storing did not work
+	waited     time.Duration   // for the payload store and the database
 }
 
 // StorePayload stores the bytes durably. The export's row learns of them with
@@ -44,7 +46,9 @@ func (s *sink) StorePayload(ctx context.Context, fileName string, data []byte) (
 		return nil, refusal(connectorv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, "the payload is larger than the host keeps")
 	}
 	key := fmt.Sprintf("exports/%s/%s", s.run.export.OrgID, fileName)
+	asked := time.Now()
 	object, err := s.e.o.Payloads.Put(ctx, key, data)
+	s.waited += time.Since(asked)
 	if err != nil {
 		s.storage = true
 		s.e.log.WarnContext(ctx, "payload not stored", "export", s.run.export.ID, "error", err)
@@ -69,7 +73,9 @@ func (s *sink) SaveCheckpoint(ctx context.Context, data []byte, externalRef stri
 	if s.unrecorded {
 		save.StorageKey, save.PayloadSize, save.PayloadSHA256 = s.stored.Key, s.stored.Size, s.stored.SHA256[:]
 	}
+	asked := time.Now()
 	err := s.e.saves.Do(ctx, save)
+	s.waited += time.Since(asked)
 	switch {
 	case err == nil:
 		s.checkpoint, s.unrecorded = true, false
