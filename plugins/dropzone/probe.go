@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -131,8 +133,8 @@ func (p *probe) directory(ctx context.Context) (string, error) {
 // files runs the steps on the test file, and removes it whatever happens.
 func (p *probe) files() {
 	// Tests of one target at the same moment must not meet.
-	stamp := p.connector.now().UTC().Format("20060102T150405.000000000Z")
-	final := p.dir.join("test_connection_" + stamp + ".json")
+	stamp := p.connector.now().UTC().Format(probeTime)
+	final := p.dir.join(probePrefix + stamp + ".json")
 	tmp := final + ".tmp"
 	data := []byte(fmt.Sprintf("{\"test_connection\":%q}\n", stamp))
 	current := tmp
@@ -165,8 +167,32 @@ func (p *probe) files() {
 		return "read back what was written", p.dir.failure("read the test file", err)
 	})
 	deleted = p.steps.Run("delete", func(ctx context.Context) (string, error) {
+		p.removeAbandoned(ctx, p.dir)
 		return "deleted it", p.dir.failure("delete the test file", p.target.Remove(ctx, current))
 	})
+}
+
+// Names of test files, and how old one must be to be nobody's any more: no test
+// may take as long.
+const (
+	probePrefix    = "test_connection_"
+	probeTime      = "20060102T150405.000000000Z"
+	probeAbandoned = 15 * time.Minute
+)
+
+// removeAbandoned removes the test files of tests that were killed.
+func (p *probe) removeAbandoned(ctx context.Context, dir place) {
+	files, err := p.target.List(ctx, dir.path)
+	if err != nil {
+		return // the next test tries again
+	}
+	for _, file := range files {
+		stamp, ok := strings.CutPrefix(file.Name(), probePrefix)
+		at, err := time.Parse(probeTime, strings.TrimSuffix(strings.TrimSuffix(stamp, ".tmp"), ".json"))
+		if ok && err == nil && p.connector.now().Sub(at) > probeAbandoned {
+			_ = p.target.Remove(ctx, dir.join(file.Name())) // likewise
+		}
+	}
 }
 
 func (p *probe) cleanUp(names ...string) {
@@ -185,7 +211,8 @@ func (p *probe) ackDirectory(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := dir.join("test_connection_" + p.connector.now().UTC().Format("20060102T150405.000000000Z") + ".json.tmp")
+	p.removeAbandoned(ctx, dir)
+	name := dir.join(probePrefix + p.connector.now().UTC().Format(probeTime) + ".json.tmp")
 	err = p.target.Create(ctx, name, nil)
 	if err == nil {
 		err = p.target.Remove(ctx, name)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk"
@@ -104,6 +105,27 @@ func TestTestConnectionCleansUpAfterAFailedStep(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestTestConnectionRemovesWhatKilledTestsLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := time.Now().UTC()
+	old, recent := at.Add(-probeAbandoned-time.Minute).Format(probeTime), at.Add(-time.Minute).Format(probeTime)
+	kept := []string{
+		"test_connection_" + recent + ".json.tmp", "test_connection_last_week.json.tmp",
+		"sales_order_" + old + ".json.1.tmp",
+	}
+	for _, name := range append([]string{"test_connection_" + old + ".json", "test_connection_" + old + ".json.tmp"}, kept...) {
+		noErr(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	response, err := sdktest.New(t, newConnector()).TestConnection(t.Context(), filesystemFields(dir).json())
+	noErr(t, err)
+	if !response.GetSuccess() {
+		t.Fatal(response.GetError())
+	}
+	slices.Sort(kept)
+	wantNames(t, dir, kept...)
 }
 
 func TestDirectoryThatMayNotBeWrittenIsPermissionDenied(t *testing.T) {
