@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
 	"github.com/orderport/orderport/sdk"
@@ -140,6 +141,11 @@ func (e *export) createInOneCall(ctx context.Context, cp *checkpoint, call rfc.C
 	case len(found) > 0:
 		cp.Document = found[0]
 		return nil
+	case !initial(number):
+		// It had got as far as the commit.
+		return failure("create the sales order", &rfc.Error{
+			Class: rfc.Refused, Sent: true, Message: fmt.Sprintf("SAP gave the number %s and reported an error, and the order is not there yet: %s", number, refusal),
+		})
 	default:
 		return e.rejected(ctx, *cp, refusal)
 	}
