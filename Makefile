@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## build all binaries into bin/
@@ -23,7 +23,7 @@ demo: build ## show the main job in a temporary directory
 	@bin/orderport demo
 
 .PHONY: check
-check: lint proto-check alone test ## what CI runs: lint, generated code, each module alone, cross builds, tests
+check: lint proto-check alone test torture-ci ## what CI runs: lint, generated code, each module alone, cross builds, tests, a short torture
 
 .PHONY: lint
 lint: ## check format and lint rules
@@ -54,6 +54,14 @@ bench: build ## measure against the floor (BENCH_ORDERS, BENCH_ROUNDS, BENCH_ONL
 TORTURE ?= -db postgres -for 60s
 torture: build ## kill, cut and fill at random, then reconcile (TORTURE="-db sqlite -kills 200")
 	@scripts/with-services go run -buildvcs=false ./scripts/lab/torture $(TORTURE)
+
+.PHONY: torture-control
+torture-control: build ## show that torture finds the doubles of a connector without checkpoints
+	@scripts/with-services scripts/torture-control
+
+.PHONY: torture-ci
+torture-ci: build ## the short torture of make check: both databases, both targets, the control
+	@scripts/with-services scripts/torture-ci
 
 .PHONY: clean
 clean: ## remove what was built
