@@ -128,6 +128,8 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 		grpc.MaxRecvMsgSize(port.MaxMessage),
 		grpc.MaxSendMsgSize(port.MaxMessage),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.InitialWindowSize(port.StreamWindow),
+		grpc.InitialConnWindowSize(port.ConnectionWindow),
 		grpc.UnaryInterceptor(func(
 			ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 		) (any, error) {

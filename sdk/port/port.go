@@ -35,6 +35,11 @@ const (
 	MaxMessage = 32 << 20
 	// MaxChunk bounds the data of one StorePayload.
 	MaxChunk = 1 << 20
+	// StreamWindow and ConnectionWindow are how far a sender may be ahead of
+	// its reader. They are fixed, since gRPC would otherwise keep measuring the
+	// socket with messages of its own.
+	StreamWindow     = 1 << 20
+	ConnectionWindow = 16 << 20
 	// MaxCheckpoint bounds one checkpoint.
 	MaxCheckpoint = 64 << 10
 )

@@ -113,16 +113,12 @@ func (j *journal) run() {
 // commit writes a batch at offset and flushes it once. It returns the end of
 // the valid part.
 func (j *journal) commit(batch []*entry, offset int64) (end int64, err error) {
-	end = offset
-	for _, e := range batch {
-		if _, err := j.file.WriteAt(e.bytes, end); err != nil {
-			// Such as a full disk: make room, and go on from before the batch.
-			if truncErr := j.file.Truncate(offset); truncErr != nil {
-				j.breakWith(truncErr)
-			}
-			return offset, err
+	if end, err = j.write(batch, offset); err != nil {
+		// Such as a full disk: make room, and go on from before the batch.
+		if truncErr := j.file.Truncate(offset); truncErr != nil {
+			j.breakWith(truncErr)
 		}
-		end += int64(len(e.bytes))
+		return offset, err
 	}
 	if err := unix.Fdatasync(int(j.file.Fd())); err != nil {
 		// What is on disk now can't be known, and a second flush would report
@@ -131,6 +127,28 @@ func (j *journal) commit(batch []*entry, offset int64) (end int64, err error) {
 		return offset, err
 	}
 	return end, nil
+}
+
+// write writes small records together, since each write is a system call.
+func (j *journal) write(batch []*entry, offset int64) (end int64, err error) {
+	const together = 256 << 10
+	var records []byte
+	for i, e := range batch {
+		if records == nil {
+			records = e.bytes
+		} else {
+			records = append(records, e.bytes...)
+		}
+		if i < len(batch)-1 && len(records)+len(batch[i+1].bytes) <= together {
+			continue
+		}
+		if _, err := j.file.WriteAt(records, offset); err != nil {
+			return offset, err
+		}
+		offset += int64(len(records))
+		records = nil
+	}
+	return offset, nil
 }
 
 func (j *journal) breakWith(err error) {

@@ -57,6 +57,8 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
 		grpc.WithIdleTimeout(0),
+		grpc.WithInitialWindowSize(port.StreamWindow),
+		grpc.WithInitialConnWindowSize(port.ConnectionWindow),
 	}
 }
 
