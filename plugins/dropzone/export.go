@@ -144,11 +144,16 @@ func (e *export) upload(ctx context.Context, cp *checkpoint) error {
 	return nil
 }
 
-// removeLeftovers removes the temporary files of earlier attempts that did not
-// get as far as a checkpoint. Only the export's own names are touched.
+// removeLeftovers removes the temporary files of earlier attempts that no saved
+// checkpoint names. Only the export's own names are touched.
 func (e *export) removeLeftovers(ctx context.Context) {
 	for n := e.req.Attempt - 1; n >= 1 && n >= e.req.Attempt-maxLeftovers; n-- {
-		if err := e.target.Remove(ctx, e.dir.join(tmpName(e.final, n))); err != nil {
+		name := e.dir.join(tmpName(e.final, n))
+		err := e.target.Remove(ctx, name)
+		if errors.Is(err, errLost) {
+			err = e.target.Remove(ctx, name) // the session was dead
+		}
+		if err != nil {
 			slog.DebugContext(ctx, "could not remove what an earlier attempt left", "attempt", n, "error", err)
 			return
 		}
@@ -187,6 +192,9 @@ func (e *export) published(ctx context.Context, cp checkpoint, recovered bool) (
 	if err := e.target.Flush(ctx, e.dir.path); err != nil {
 		return sdk.ExportResult{}, uncertain(e.dir, "flush the directory", err)
 	}
+	// Again: an attempt that could not remove them may have been the one that
+	// saved the checkpoint. None of them can be published any more.
+	e.removeLeftovers(ctx)
 	return sdk.ExportResult{
 		StorageKey:   e.storageKey,
 		DropzonePath: e.dir.join(cp.Final),

@@ -524,3 +524,34 @@ func wantDelivered(t *testing.T, export *sdktest.Export, dir string, result *con
 		}
 	}
 }
+
+// deadOnce is a target whose first Remove meets a dead session.
+type deadOnce struct {
+	target
+	met bool
+}
+
+func (d *deadOnce) Remove(ctx context.Context, path string) error {
+	if !d.met {
+		d.met = true
+		return errLost
+	}
+	return d.target.Remove(ctx, path)
+}
+
+// An attempt that saved its checkpoint may have been unable to clean up after
+// the one before it. The attempt that goes by the checkpoint does.
+func TestWhoeverPublishesRemovesWhatAllEarlierAttemptsLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"final", tmpName("final", 1), tmpName("final", 2), tmpName("other", 1)} {
+		noErr(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	e := &export{
+		req: &sdk.ExportRequest{Attempt: 3}, target: &deadOnce{target: newFilesystem(config{}, &flushes{})},
+		dir: place{"export_path", dir}, final: "final",
+	}
+	_, err := e.published(t.Context(), checkpoint{Stage: staged, Tmp: tmpName("final", 2), Final: "final"}, true)
+	noErr(t, err)
+	wantNames(t, dir, "final", tmpName("other", 1))
+}

@@ -127,6 +127,7 @@ func (s *fakeSession) Call(ctx context.Context, call rfc.Call) (rfc.Reply, error
 	case applied:
 		s.run(call)
 		return rfc.Reply{}, lost
+	case fine:
 	case late:
 		f.pending = append(f.pending, func() { s.run(call) })
 		return rfc.Reply{}, lost

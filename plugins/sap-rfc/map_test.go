@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,42 +158,3 @@ func TestAlphaFillsDigitsOnly(t *testing.T) {
 		}
 	}
 }
-
-// realOrders returns the recorded orders, or skips.
-func realOrders(t *testing.T) []*connectorv1.DraftOrder {
-	t.Helper()
-	name := os.Getenv("ORDERPORT_TEST_ORDERS")
-	if name == "" {
-		for dir, _ := os.Getwd(); dir != "/"; dir = filepath.Dir(dir) {
-			if candidate := filepath.Join(dir, "shared/data/northwind-orders.ndjson"); exists(candidate) {
-				name = candidate
-				break
-			}
-		}
-	}
-	if name == "" {
-		t.Skip("no orders: set ORDERPORT_TEST_ORDERS to a file of draft orders")
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var orders []*connectorv1.DraftOrder
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		orders = append(orders, orderFromJSON(t, lines.Bytes()))
-	}
-	return orders
-}
-
-func exists(name string) bool { _, err := os.Stat(name); return err == nil }
-
-// countries are those of the recorded orders.
-var countries = fields{
-	"Italy": "IT", "Canada": "CA", "Belgium": "BE", "Sweden": "SE", "France": "FR", "Switzerland": "CH", "Denmark": "DK",
-	"Argentina": "AR", "Spain": "ES", "Norway": "NO", "Finland": "FI", "Ireland": "IE", "Portugal": "PT", "USA": "US", "Poland": "PL",
-	"Brazil": "BR", "Venezuela": "VE", "Germany": "DE", "Mexico": "MX", "Austria": "AT", "UK": "GB",
-}
-
-func exportID(n int) string { return fmt.Sprintf("%08x-9f0e-4c0f-8a53-6d2a7f1f9b11", n) }

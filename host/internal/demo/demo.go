@@ -169,8 +169,12 @@ func (s *stage) serve(ctx context.Context) (stop func(), err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	var endedWith error // read after ended is closed
+	go func() {
+		endedWith = cmd.Wait()
+		close(ended)
+	}()
 	stop = func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
@@ -181,8 +185,8 @@ func (s *stage) serve(ctx context.Context) (stop func(), err error) {
 	}
 	for s.call(ctx, http.MethodGet, "/readyz", nil, nil) != nil {
 		select {
-		case err := <-ended:
-			return nil, fmt.Errorf("the host ended: %w, see %s", err, log.Name())
+		case <-ended:
+			return nil, fmt.Errorf("the host ended: %w, see %s", endedWith, log.Name())
 		case <-ctx.Done():
 			stop()
 			return nil, fmt.Errorf("the host is not ready, see %s: %w", log.Name(), ctx.Err())

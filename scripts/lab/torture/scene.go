@@ -219,7 +219,7 @@ func (s *scene) heal(ctx context.Context) error {
 
 // patience is how long nothing may move before an export counts as stuck. It
 // is no bound on the whole: a slow machine may take its time.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // settle waits until the ERP's answer to every order has arrived.
 func (s *scene) settle(ctx context.Context) (time.Duration, error) {

@@ -99,7 +99,7 @@ func Due(h domain.Health, now time.Time) bool {
 // probeAfter is the pause before the probe that follows the given number of
 // failed ones. jitter is from 0 to 1 and makes the pause up to a fifth longer.
 func probeAfter(code port.Code, failed int, jitter float64) time.Duration {
-	first, longest := 5*time.Second, 5*time.Minute
+	first, longest := 5*time.Second, time.Minute
 	switch code { //nolint:exhaustive // the others are as the network
 	case port.AuthenticationFailed:
 		first, longest = 15*time.Minute, 4*time.Hour

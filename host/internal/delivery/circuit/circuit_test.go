@@ -41,7 +41,7 @@ func TestProbesGetRarerUntilTheBound(t *testing.T) {
 		code           port.Code
 		first, longest time.Duration
 	}{
-		{"the network: seconds to minutes", port.Unreachable, 5 * time.Second, 5 * time.Minute},
+		{"the network: seconds to a minute", port.Unreachable, 5 * time.Second, time.Minute},
 		{"credentials: rarely, so that no account gets locked", port.AuthenticationFailed, 15 * time.Minute, 4 * time.Hour},
 		{"a wrong host key: now and then", port.HostKeyMismatch, 30 * time.Second, 15 * time.Minute},
 	} {

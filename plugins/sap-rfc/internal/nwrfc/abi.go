@@ -19,29 +19,29 @@ type errorInfo struct {
 	key         [128]uint16
 	message     [512]uint16
 	class       [21]uint16
-	kind        [2]uint16
+	_           [2]uint16
 	number      [4]uint16
-	variables   [4][51]uint16
+	_           [4][51]uint16
 	_           [512]uint32
 }
 
 // parameterDesc is RFC_PARAMETER_DESC.
 type parameterDesc struct {
-	name         [31]uint16
-	_            [2]byte
-	typ          int32
-	direction    int32
-	nucLength    uint32
-	ucLength     uint32
-	decimals     uint32
-	_            uint32
-	typeDesc     uintptr
-	defaultValue [31]uint16
-	text         [80]uint16
-	optional     byte
-	_            [1]byte
-	extended     uintptr
-	_            [64]uint64
+	name      [31]uint16
+	_         [2]byte
+	typ       int32
+	direction int32
+	nucLength uint32
+	ucLength  uint32
+	decimals  uint32
+	_         uint32
+	typeDesc  uintptr
+	_         [31]uint16
+	_         [80]uint16
+	optional  byte
+	_         [1]byte
+	_         uintptr
+	_         [64]uint64
 }
 
 // fieldDesc is RFC_FIELD_DESC.
@@ -50,12 +50,12 @@ type fieldDesc struct {
 	_         [2]byte
 	typ       int32
 	nucLength uint32
-	nucOffset uint32
+	_         uint32
 	ucLength  uint32
-	ucOffset  uint32
+	_         uint32
 	decimals  uint32
-	typeDesc  uintptr
-	extended  uintptr
+	_         uintptr
+	_         uintptr
 	_         [64]uint64
 }
 
