@@ -226,6 +226,8 @@ func TestAnAttemptWhoseHostWasDeclaredDeadIsRefusedAndNotCutOff(t *testing.T) {
 		<-g.reached
 		old := e.HostID()
 		must(t, w.store.StopHost(t.Context(), old))
+		// Until then its checkpoint would be saved, and handed to whoever goes on.
+		eventually(t, "its export is taken over", func() bool { return w.get(exports[0]).Lease == nil })
 		eventually(t, "it has a new id", func() bool { return e.HostID() != old })
 		close(g.open)
 		var refused *connector.RefusedError
