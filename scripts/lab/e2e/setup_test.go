@@ -237,6 +237,13 @@ func awaitCounts(ctx context.Context, t *testing.T, client *world.Client, want m
 // consumedOnce checks that the ERP got each of the orders once, and no other.
 func consumedOnce(t *testing.T, erp *world.ERP, ids []string) {
 	t.Helper()
+	// SENT is when the file is there; the ERP takes it in its own time.
+	_ = world.Eventually(context.Background(), aLong, func() error {
+		if n := len(erp.Consumed()); n < len(ids) {
+			return fmt.Errorf("%d of %d orders are consumed", n, len(ids))
+		}
+		return nil
+	}) // what is missing is told one by one below
 	consumed := erp.Consumed()
 	for _, id := range ids {
 		if n := consumed[id]; n != 1 {
