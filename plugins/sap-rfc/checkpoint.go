@@ -37,8 +37,10 @@ type checkpoint struct {
 	SalesOrg string `json:"sales_org"`
 	// Until is the latest moment at which the order was sent to SAP.
 	Until time.Time `json:"until,omitzero"`
-	// Document is the number that SAP gave, in stage committed.
+	// Document is the number that SAP gave, if it is known.
 	Document string `json:"document,omitempty"`
+	// Errors are what SAP has said of an order that it saves all the same.
+	Errors []string `json:"errors,omitempty"`
 }
 
 const checkpointVersion = 1

@@ -58,6 +58,8 @@ func (c *connector) Describe() sdk.Description {
 		ConfigSchema:   configSchema,
 		FormatVersions: []string{sdk.FormatOrderflowJSONV1},
 		Resume:         true,
+		// As many as max_sessions allows at most: more would only queue here.
+		Limits: sdk.Limits{MaxInFlightPerConnection: 64},
 	}
 }
 

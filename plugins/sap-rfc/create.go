@@ -19,7 +19,7 @@ func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, e
 		return sdk.ExportResult{}, failure("ask SAP for the parameters of "+call.Function, err)
 	}
 	if known {
-		if call, err = fit(call, f); err != nil {
+		if call, e.unflagged, err = fit(call, f); err != nil {
 			return sdk.ExportResult{}, inDoubt(e.req, err)
 		}
 	}
@@ -46,7 +46,7 @@ func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, e
 	if err != nil {
 		return sdk.ExportResult{}, err
 	}
-	cp.Stage = committed
+	cp.Stage, cp.Errors = committed, e.rows.errors()
 	if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
 		return sdk.ExportResult{}, err
 	}
@@ -69,6 +69,12 @@ func (e *export) createAndCommit(ctx context.Context, cp *checkpoint, call rfc.C
 		return e.rejected(ctx, *cp, err)
 	}
 	cp.Document = reply.Values["SALESDOCUMENT"]
+	if cp.Errors = e.rows.errors(); len(cp.Errors) > 0 {
+		// What is missing of the order is known only now.
+		if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.timeout())
 	defer cancel()
 	if err := e.session.Commit(ctx); err != nil {
@@ -183,9 +189,9 @@ func (e *export) rejected(ctx context.Context, cp checkpoint, err error) error {
 		return err
 	}
 	if lock, ok := e.rows.passing(e.cfg.RetryableMessages); ok {
-		busy := sdk.Errorf(sdk.Conflict, "SAP could not take the order now: %s", lock)
-		busy.Retryable, busy.RetryAfter, busy.Details = true, busyPause, e.rows.details()
-		return e.withdraw(ctx, cp, busy)
+		locked := later("SAP could not take the order now: %s", lock)
+		locked.Details = e.rows.details()
+		return e.withdraw(ctx, cp, locked)
 	}
 	rejection := sdk.Errorf(sdk.RejectedByERP, "SAP refused the order: %s", no.reason)
 	rejection.Details = e.rows.details()
@@ -195,7 +201,7 @@ func (e *export) rejected(ctx context.Context, cp checkpoint, err error) error {
 // withdraw takes an announced step back before the attempt ends with reason,
 // so that the next one need not wait for it.
 func (e *export) withdraw(ctx context.Context, cp checkpoint, reason error) error {
-	cp.Stage, cp.Document = withdrawn, ""
+	cp.Stage, cp.Document, cp.Errors = withdrawn, "", nil
 	if err := e.req.SaveCheckpoint(context.WithoutCancel(ctx), cp.encode(), ""); err != nil {
 		return err
 	}

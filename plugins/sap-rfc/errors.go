@@ -9,8 +9,18 @@ import (
 	"github.com/orderport/orderport/sdk"
 )
 
-// busyPause is how long to wait for SAP to have room again, or for a lock.
+// busyPause is how long to leave SAP alone that takes no further session.
 const busyPause = 10 * time.Second
+
+// later says that this order has to wait, for nothing that anybody has to do.
+// It names no time: the host then asks again less and less often, and goes on
+// with the connection's other orders, which a time would hold up, too. However
+// long it takes, it does not count as a failure of the order.
+func later(format string, args ...any) *sdk.Error {
+	e := sdk.Errorf(sdk.Throttled, format, args...)
+	e.Retryable = true
+	return e
+}
 
 // failure turns a transport's error into one for the host. doing says what was
 // tried, such as "create the sales order". It is for failures with which

@@ -34,6 +34,7 @@ type export struct {
 	// clean says that the session holds no unfinished work and can be kept.
 	clean      bool
 	rows       messages // what SAP said about the order
+	unflagged  []string // see fit
 	storageKey string
 }
 
@@ -114,10 +115,8 @@ func (e *export) resume(ctx context.Context, cp checkpoint, system string) (sdk.
 	}
 	// SAP does not have it now. As long as an earlier call may still be at
 	// work in there, that says nothing.
-	if left := cp.Until.Add(e.cfg.settle()).Sub(e.connector.now()); left > 0 {
-		wait := sdk.Errorf(sdk.Conflict, "an earlier attempt got no answer, and SAP has no order with the reference %s yet: waiting until %s for what it may still be working on", cp.Reference, cp.Until.Add(e.cfg.settle()).UTC().Format(time.RFC3339))
-		wait.Retryable, wait.RetryAfter = true, left
-		return sdk.ExportResult{}, wait
+	if settled := cp.Until.Add(e.cfg.settle()); e.connector.now().Before(settled) {
+		return sdk.ExportResult{}, later("an earlier attempt got no answer, and SAP has no order with the reference %s yet: waiting until %s for what it may still be working on", cp.Reference, settled.UTC().Format(time.RFC3339))
 	}
 	if err := e.refuseToCreate(); err != nil {
 		return sdk.ExportResult{}, inDoubt(e.req, err)
@@ -176,12 +175,15 @@ func (e *export) confirm(ctx context.Context, cp checkpoint, system string, reco
 func (e *export) confirmed(ctx context.Context, cp checkpoint, number string, recovered bool) sdk.ExportResult {
 	metadata := map[string]string{"sap_document": number, "sap_system": cp.System, "reference": cp.Reference}
 	maps.Copy(metadata, e.rows.details())
-	if len(e.order.cut) > 0 {
-		metadata["shortened"] = strings.Join(e.order.cut, ", ")
+	if len(e.rows) == 0 {
+		maps.Copy(metadata, numbered(cp.Errors)) // of an earlier attempt
 	}
-	if first, bad := e.rows.failure(); bad {
+	set(metadata, "shortened", strings.Join(e.order.cut, ", "))
+	set(metadata, "not_flagged", strings.Join(e.unflagged, ", "))
+	if wrong := append(e.rows.errors(), cp.Errors...); len(wrong) > 0 {
+		first := wrong[0]
 		metadata["incomplete"] = "true"
-		slog.WarnContext(ctx, "SAP has saved the order, but not all of it", "document", number, "reason", first.String())
+		slog.WarnContext(ctx, "SAP has saved the order, but not all of it", "document", number, "reason", first)
 		e.req.Progress("warning: SAP saved order %s incomplete: %s", number, first)
 	}
 	return sdk.ExportResult{

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk"
 	"github.com/orderport/orderport/sdk/sdktest"
 )
 
@@ -139,8 +142,10 @@ func TestNothingIsCreatedBeforeSAPHasSettled(t *testing.T) {
 		if err != nil || !result.GetError().GetRetryable() {
 			t.Fatalf("attempt %d: %v, %v", attempt, result, err)
 		}
-		if attempt > 1 && result.GetError().GetRetryAfter().AsDuration() <= 0 {
-			t.Errorf("attempt %d does not say how long to wait: %v", attempt, result)
+		// A failure that counts, or a time for the whole connection, would be
+		// wrong: nothing has failed, and other orders need not wait.
+		if e := result.GetError(); attempt > 1 && (e.GetCode() != connectorv1.ErrorCode_ERROR_CODE_THROTTLED || e.GetRetryAfter() != nil) {
+			t.Errorf("attempt %d: %v, want it to wait by itself", attempt, e)
 		}
 		b.pass(time.Minute)
 	}
@@ -174,7 +179,7 @@ func TestWhatSAPSaysDecides(t *testing.T) {
 			set: func(f *fakeSAP) { f.answer = refuse(wrong, summary) }, code: connectorv1.ErrorCode_ERROR_CODE_REJECTED_BY_ERP,
 		},
 		"a lock passes": {
-			set: func(f *fakeSAP) { f.answer = refuse(lock, summary) }, code: connectorv1.ErrorCode_ERROR_CODE_CONFLICT, retryable: true,
+			set: func(f *fakeSAP) { f.answer = refuse(lock, summary) }, code: connectorv1.ErrorCode_ERROR_CODE_THROTTLED, retryable: true,
 		},
 		"a lock beside an error does not pass": {
 			set: func(f *fakeSAP) { f.answer = refuse(lock, wrong) }, code: connectorv1.ErrorCode_ERROR_CODE_REJECTED_BY_ERP,
@@ -354,5 +359,51 @@ func TestACancelledExportStopsBeforeTheCreate(t *testing.T) {
 	_, _ = e.Run(ctx)
 	if len(b.sap.documents()) != 0 || b.sap.calls[createBAPI] != 0 {
 		t.Error("the order was created")
+	}
+}
+
+// What is missing of a saved order is told also by an attempt that finds it
+// saved already.
+func TestAnIncompleteOrderStaysIncompleteWhenItIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sap.answer = func(r *rfc.Reply) {
+		r.Tables["RETURN"] = append(r.Tables["RETURN"], rfc.Structure{"TYPE": "E", "ID": "V1", "NUMBER": "382", "MESSAGE": "Material is not defined"})
+	}
+	b.sap.fault = func(called string, _ int) outcome {
+		if called == rfc.CommitFunction {
+			return applied
+		}
+		return fine
+	}
+	e := b.host.NewExport(nwrfcFields().with(fields{"behave_when_error": "save_incomplete"}).json(), sdktest.SampleOrder())
+	result := b.settle(t, e)
+	b.once(t, result)
+	if m := result.GetMetadata(); !result.GetRecovered() || m["incomplete"] != "true" || m["return_01"] != "E V1 382 Material is not defined" {
+		t.Errorf("%v", result)
+	}
+	if len(e.Progress) != 1 || !strings.Contains(e.Progress[0], "incomplete") {
+		t.Errorf("the operator is told %q", e.Progress)
+	}
+}
+
+func TestAnExportThatFindsNoFreeSessionGivesWay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cfg := nwrfcFields().with(fields{"max_sessions": 1})
+	conn := connection(t, cfg)
+	decoded, err := decodeConfig(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(b.sap, decoded, b.connector.now)
+	p.patience = time.Millisecond
+	if _, err := p.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.acquire(t.Context())
+	var typed *sdk.Error
+	if !errors.As(failure("open a session with SAP", err), &typed) || typed.Code != sdk.Throttled || !typed.Retryable || typed.RetryAfter != 0 {
+		t.Errorf("got %#v", err)
 	}
 }

@@ -34,14 +34,23 @@ type fakeSAP struct {
 	// list changes what the list returns.
 	list     func(*rfc.Reply)
 	commitNo bool // the commit is refused
-	id       string
-	openErr  error
+	// others answer functions that the system does not have of itself, or
+	// differently.
+	others map[string]func(rfc.Call) (rfc.Reply, error)
+	// functions are what the system describes, where it describes any.
+	functions map[string]rfc.Function
+	id        string
+	openErr   error
+	pingErr   error
+	slow      chan struct{} // where it is not nil, a logon waits for it
 
 	mu      sync.Mutex
 	next    int
 	saved   map[string]rfc.Call // guarded by mu; by number
 	calls   map[string]int      // guarded by mu
 	opened  int                 // guarded by mu
+	closed  int                 // guarded by mu
+	pings   int                 // guarded by mu
 	pending []func()            // guarded by mu; see late
 }
 
@@ -55,7 +64,14 @@ func newFakeSAP() *fakeSAP {
 
 func (f *fakeSAP) Describe() rfc.Abilities { return f.abilities }
 
-func (f *fakeSAP) Open(context.Context) (rfc.Session, error) {
+func (f *fakeSAP) Open(ctx context.Context) (rfc.Session, error) {
+	if f.slow != nil {
+		select {
+		case <-f.slow:
+		case <-ctx.Done():
+			return nil, &rfc.Error{Class: rfc.TimedOut, Message: "the logon got no answer", Err: ctx.Err()}
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
@@ -88,10 +104,28 @@ type fakeSession struct {
 	closed bool
 }
 
-func (s *fakeSession) Ping(context.Context) error { return nil }
-func (s *fakeSession) Close()                     { s.closed = true }
-func (s *fakeSession) Function(context.Context, string) (rfc.Function, error) {
-	return rfc.Function{}, rfc.Errorf(rfc.Unsupported, "no")
+func (s *fakeSession) Ping(context.Context) error {
+	s.sap.mu.Lock()
+	defer s.sap.mu.Unlock()
+	s.sap.pings++
+	return s.sap.pingErr
+}
+
+func (s *fakeSession) Close() {
+	s.sap.mu.Lock()
+	defer s.sap.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		s.sap.closed++
+	}
+}
+
+func (s *fakeSession) Function(_ context.Context, name string) (rfc.Function, error) {
+	f, ok := s.sap.functions[name]
+	if !ok {
+		return rfc.Function{}, rfc.Errorf(rfc.FunctionMissing, "not there")
+	}
+	return f, nil
 }
 
 func (s *fakeSession) Commit(ctx context.Context) error {
@@ -108,12 +142,12 @@ func (s *fakeSession) Rollback(ctx context.Context) error {
 }
 
 func (s *fakeSession) Call(ctx context.Context, call rfc.Call) (rfc.Reply, error) {
-	if s.closed {
-		panic("a closed session was used")
-	}
 	f := s.sap
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if s.closed {
+		panic("a closed session was used")
+	}
 	if ctx.Err() != nil {
 		return rfc.Reply{}, &rfc.Error{Class: rfc.TimedOut, Message: "no time left"}
 	}
@@ -128,6 +162,9 @@ func (s *fakeSession) Call(ctx context.Context, call rfc.Call) (rfc.Reply, error
 		s.run(call)
 		return rfc.Reply{}, lost
 	case fine:
+		if other := f.others[call.Function]; other != nil {
+			return other(call)
+		}
 	case late:
 		f.pending = append(f.pending, func() { s.run(call) })
 		return rfc.Reply{}, lost
@@ -145,6 +182,11 @@ func (s *fakeSession) run(call rfc.Call) rfc.Reply {
 	case "RFC_SYSTEM_INFO":
 		reply.Structures["RFCSI_EXPORT"] = rfc.Structure{"RFCSYSID": f.id}
 	case createBAPI, wrapper:
+		if call.Values["TESTRUN"] == "X" {
+			reply.Values["SALESDOCUMENT"] = ""
+			reply.Tables["RETURN"] = []rfc.Structure{{"TYPE": "E", "ID": "V1", "NUMBER": "331", "MESSAGE": "Enter sold-to party"}}
+			break
+		}
 		f.next++
 		number := fmt.Sprintf("%010d", 4710+f.next)
 		reply.Values["SALESDOCUMENT"] = number

@@ -11,10 +11,10 @@ import (
 )
 
 // fit adapts a call to the function as the system has it: releases differ in
-// parameters, fields and lengths. Flags of an X structure for fields that it
-// does not have are left out. Anything else that does not fit is an error, so
-// that nothing is lost without a word.
-func fit(call rfc.Call, f rfc.Function) (rfc.Call, error) {
+// parameters, fields and lengths. A flag that an X structure does not have is
+// left out and named in unflagged, since SAP may then ignore the field. Anything
+// else that does not fit is an error, so that nothing is lost without a word.
+func fit(call rfc.Call, f rfc.Function) (fitted rfc.Call, unflagged []string, err error) {
 	c := fitting{function: f}
 	for _, name := range slices.Sorted(maps.Keys(call.Values)) {
 		if p, ok := c.parameter(name); ok {
@@ -42,14 +42,16 @@ func fit(call rfc.Call, f rfc.Function) (rfc.Call, error) {
 	if len(c.wrong) > 0 {
 		e := sdk.Errorf(sdk.InvalidOrder, "the order does not fit %s of this SAP system: %s", f.Name, c.wrong[0])
 		e.Violations = c.wrong
-		return rfc.Call{}, e
+		return rfc.Call{}, nil, e
 	}
-	return rfc.Call{Function: call.Function, Values: call.Values, Structures: structures, Tables: tables}, nil
+	slices.Sort(c.unflagged)
+	return rfc.Call{Function: call.Function, Values: call.Values, Structures: structures, Tables: tables}, slices.Compact(c.unflagged), nil
 }
 
 type fitting struct {
-	function rfc.Function
-	wrong    []sdk.Violation
+	function  rfc.Function
+	wrong     []sdk.Violation
+	unflagged []string
 }
 
 func (c *fitting) parameter(name string) (rfc.Parameter, bool) {
@@ -69,7 +71,9 @@ func (c *fitting) fields(name string, fields rfc.Structure, p rfc.Parameter) rfc
 		case ok:
 			kept[field] = fields[field]
 			c.value(name+"."+field, fields[field], t)
-		case !isX:
+		case isX:
+			c.unflagged = append(c.unflagged, name+"-"+field)
+		default:
 			c.wrong = append(c.wrong, sdk.Violation{Path: name + "." + field, Message: "is no field in this release"})
 		}
 	}

@@ -84,15 +84,22 @@ func carries(row rfc.Structure, reference string) bool {
 	return row["PURCH_NO"] == reference || row["PURCH_NO_C"] == reference
 }
 
+// longestCondition is a line of RFC_READ_TABLE's OPTIONS.
+const longestCondition = 72
+
 // findInTable asks RFC_READ_TABLE. Each of its exceptions leaves the question
 // open, also TABLE_WITHOUT_DATA: it can stand for a wrong field.
 func findInTable(ctx context.Context, s rfc.Session, cfg config, by search) ([]string, error) {
+	// One line, and blanks around the operator: SAP joins lines with a blank.
+	condition := fmt.Sprintf("%s = '%s'", cfg.LookupColumn, strings.ReplaceAll(by.reference, "'", "''"))
+	if len(condition) > longestCondition {
+		return nil, &unsure{fmt.Sprintf("the condition %q is longer than a line of %s", condition, readTable)}
+	}
 	reply, err := s.Call(ctx, rfc.Call{
 		Function: readTable,
 		Values:   map[string]string{"QUERY_TABLE": cfg.LookupTable, "ROWCOUNT": "10"},
 		Tables: map[string][]rfc.Structure{
-			// One token a line, blanks around the operator, at most 72 characters.
-			"OPTIONS": {{"TEXT": fmt.Sprintf("%s = '%s'", cfg.LookupColumn, by.reference)}},
+			"OPTIONS": {{"TEXT": condition}},
 			"FIELDS":  {{"FIELDNAME": "VBELN"}, {"FIELDNAME": cfg.LookupColumn}},
 			"DATA":    {},
 		},

@@ -14,6 +14,9 @@ import (
 const (
 	// idleAfter is how long a session stays open without work.
 	idleAfter = 60 * time.Second
+	// patience is how long an attempt waits for a session that is free: the host
+	// gives it a minute for everything.
+	patience = 20 * time.Second
 	// A refused logon is not tried again for a while, since SAP locks a user
 	// after a few wrong ones: first for refusalHolds, then for twice as long
 	// each time, up to refusalLongest.
@@ -26,6 +29,7 @@ const (
 type pool struct {
 	transport rfc.Transport
 	timeout   time.Duration
+	patience  time.Duration
 	now       func() time.Time
 	slots     chan struct{} // holds one token for each session in use
 	opening   chan struct{} // holds the token of the one logon under way
@@ -47,16 +51,21 @@ type idleSession struct {
 
 func newPool(transport rfc.Transport, cfg config, now func() time.Time) *pool {
 	return &pool{
-		transport: transport, timeout: cfg.timeout(), now: now,
+		transport: transport, timeout: cfg.timeout(), patience: patience, now: now,
 		slots: make(chan struct{}, cfg.MaxSessions), opening: make(chan struct{}, 1),
 		functions: make(map[string]rfc.Function),
 	}
 }
 
-// acquire returns a session that has just answered, or was just opened.
+// acquire returns a session that has just answered, or was just opened. An
+// attempt that would spend its time in the queue for one gives way.
 func (p *pool) acquire(ctx context.Context) (rfc.Session, error) {
+	queued := time.NewTimer(p.patience)
+	defer queued.Stop()
 	select {
 	case p.slots <- struct{}{}:
+	case <-queued.C:
+		return nil, later("all %d sessions of the connection are in use: max_sessions allows no more", cap(p.slots))
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -207,7 +216,7 @@ func (p *pool) system(ctx context.Context, s rfc.Session, cfg config) (string, e
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	reply, err := s.Call(ctx, rfc.Call{Function: "RFC_SYSTEM_INFO"})
-	if err != nil && (rfc.As(err).Broken || ctx.Err() != nil) {
+	if err != nil && !mayNotAsk(err) {
 		return "", err
 	}
 	id = reply.Structures["RFCSI_EXPORT"]["RFCSYSID"]
@@ -220,6 +229,18 @@ func (p *pool) system(ctx context.Context, s rfc.Session, cfg config) (string, e
 	defer p.mu.Unlock()
 	p.systemID = id
 	return id, nil
+}
+
+// mayNotAsk says that a function was refused, and will be again. Over SOAP it
+// comes as a fault, which tells no more.
+func mayNotAsk(err error) bool {
+	e := rfc.As(err)
+	switch e.Class {
+	case rfc.NotAuthorized, rfc.FunctionMissing, rfc.Raised, rfc.Dumped:
+		return !e.Broken
+	default:
+		return false
+	}
 }
 
 // function returns the parameters of a function as the system has them, or

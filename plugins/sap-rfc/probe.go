@@ -11,9 +11,11 @@ import (
 	"github.com/orderport/orderport/sdk"
 )
 
-// noSuchReference is looked for in a test. No order has it: a reference has no
-// word in it.
-const noSuchReference = "OPTESTNOSUCHORDER000"
+// noSuchReference is looked for in a test, as long as a reference of the field.
+// No order has it: the 0 does not occur in one.
+func noSuchReference(field string) string {
+	return "OP0TESTNOSUCHORDER00"[:len(newReference("", field))]
+}
 
 // TestConnection goes the way of an order as far as that leaves nothing in
 // SAP. It opens a session of its own, so that it tests the logon and not a
@@ -62,7 +64,7 @@ func (p *probe) run(conn sdk.Connection) {
 	})
 	p.step("system", "ask for the system's id", p.system)
 	p.step("metadata", "ask for the functions' parameters", p.metadata)
-	p.step("create", "call the function that creates orders", p.create)
+	p.step("authority", "call the functions that create orders", p.authority)
 	p.step("lookup", "look for an order", p.lookup)
 }
 
@@ -131,7 +133,7 @@ func (p *probe) metadata(ctx context.Context) (string, error) {
 	for _, name := range p.functions() {
 		f, err := p.session.Function(ctx, name)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", name, err)
+			return "", failure("ask for the parameters of "+name, err)
 		}
 		if name == p.functions()[0] {
 			if err := p.checkCreate(f); err != nil {
@@ -154,12 +156,19 @@ func (p *probe) checkCreate(f rfc.Function) error {
 	return nil
 }
 
-// create calls the create function as a test run without a customer or items.
-// SAP refuses that in RETURN, which shows that the user may call it.
-func (p *probe) create(ctx context.Context) (string, error) {
-	if p.cfg.CreateFunction == "" && !p.pool.transport.Describe().UnitOfWork {
-		e := &export{cfg: p.cfg, pool: p.pool}
-		return "", e.refuseToCreate()
+// authority calls the create function as a test run without a customer or
+// items. SAP refuses that in RETURN, which shows that the user may call it.
+// Whether the user may create an order of this type and sales area shows only
+// with one.
+func (p *probe) authority(ctx context.Context) (string, error) {
+	if err := (&export{cfg: p.cfg, pool: p.pool}).refuseToCreate(); err != nil {
+		return "", err
+	}
+	if p.cfg.CreateFunction == "" {
+		// First of all: the session has done nothing yet that this could save.
+		if err := p.session.Commit(ctx); err != nil {
+			return "", failure("call "+rfc.CommitFunction, err)
+		}
 	}
 	call := rfc.Call{
 		Function: p.functions()[0], Values: map[string]string{"TESTRUN": "X"},
@@ -172,7 +181,7 @@ func (p *probe) create(ctx context.Context) (string, error) {
 	}
 	if p.cfg.CreateFunction == "" {
 		if err := p.session.Rollback(ctx); err != nil {
-			return "", err
+			return "", failure("call "+rfc.RollbackFunction, err)
 		}
 	}
 	rows, ok := reply.Tables["RETURN"]
@@ -197,7 +206,7 @@ func (p *probe) lookup(ctx context.Context) (string, error) {
 	if p.cfg.CustomerNumberForm == "alpha" {
 		customer = alpha(customer, 10)
 	}
-	numbers, err := find(ctx, p.session, p.cfg, search{reference: noSuchReference, customer: customer, salesOrg: p.cfg.SalesOrg})
+	numbers, err := find(ctx, p.session, p.cfg, search{reference: noSuchReference(p.cfg.ReferenceField), customer: customer, salesOrg: p.cfg.SalesOrg})
 	var open *unsure
 	switch {
 	case errors.As(err, &open) && customer == "" && p.cfg.Lookup == lookupGetlist:

@@ -98,18 +98,50 @@ func (l messages) passing(passing []string) (message, bool) {
 	return found, found.Type != ""
 }
 
-// maxRows bounds the rows that are kept of one RETURN.
-const maxRows = 40
-
-// details are the rows for a person, numbered so that they keep their order.
-func (l messages) details() map[string]string {
-	rows := make(map[string]string, len(l))
-	for i, m := range l {
-		if i == maxRows {
-			rows["return_more"] = fmt.Sprintf("%d more", len(l)-maxRows)
-			break
+// errors are the rows that say what is wrong, as many as a checkpoint holds.
+func (l messages) errors() []string {
+	var rows []string
+	for _, m := range l {
+		if m.failed() && len(rows) < entriesOfOneRow {
+			rows = append(rows, m.String())
 		}
-		rows[fmt.Sprintf("return_%02d", i+1)] = m.String()
+	}
+	return rows
+}
+
+// The host keeps 64 entries of 4 KiB. Rows have an entry each as long as they
+// are few; after that they share entries.
+const (
+	entriesOfOneRow = 40
+	maxEntries      = 56
+	maxEntry        = 4000
+)
+
+// details are the rows for a person, in their order. An order of very many
+// rows loses the last ones, and says how many.
+func (l messages) details() map[string]string {
+	var entries []string
+	for i, m := range l {
+		row := m.String()
+		last := len(entries) - 1
+		switch {
+		case len(entries) <= entriesOfOneRow:
+			entries = append(entries, row)
+		case len(entries[last])+1+len(row) <= maxEntry:
+			entries[last] += "\n" + row
+		case len(entries) < maxEntries:
+			entries = append(entries, row)
+		default:
+			return numbered(append(entries, fmt.Sprintf("and %d more", len(l)-i)))
+		}
+	}
+	return numbered(entries)
+}
+
+func numbered(entries []string) map[string]string {
+	rows := make(map[string]string, len(entries))
+	for i, text := range entries {
+		rows[fmt.Sprintf("return_%02d", i+1)] = text
 	}
 	return rows
 }
