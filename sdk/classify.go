@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -38,35 +39,126 @@ func classify(err error) *Error {
 		}
 		return &Error{Code: Internal, Message: message, Retryable: !refused.final(), Err: err}
 	}
-	code := codeOf(err)
-	return &Error{Code: code, Message: err.Error(), Retryable: code.Retryable(), Err: err}
+	e := &Error{Code: CodeOf(err), Message: err.Error(), Err: err}
+	e.Retryable = e.Code.Retryable()
+	var answer *HTTPStatusError
+	if errors.As(err, &answer) {
+		e.RetryAfter = answer.RetryAfter
+	}
+	return e
 }
 
-// codeOf recognizes what the standard library's network packages return.
-func codeOf(err error) Code {
+// CodeOf says what the host is told about an error that Export or
+// TestConnection returns: the code of an *Error in its chain, or what can be
+// recognized of the errors of packages net, net/http, crypto/tls, crypto/x509,
+// context and golang.org/x/crypto/ssh, or of an *HTTPStatusError. Anything
+// else is Internal, and so is nil.
+//
+// Where the cause is known but the code that it gets is wrong for your ERP,
+// wrap it: Errorf(Throttled, "log in: %w", err).
+func CodeOf(err error) Code {
+	var known *Error
+	var answer *HTTPStatusError
+	switch {
+	case err == nil:
+		return Internal
+	case errors.As(err, &known):
+		return known.Code
+	case errors.As(err, &answer):
+		return answer.code()
+	}
+	for _, recognize := range []func(error) Code{ofTLS, ofSSH, ofNetwork} {
+		if code := recognize(err); code != "" {
+			return code
+		}
+	}
+	return Internal
+}
+
+// ofTLS recognizes a server whose certificate is not trusted, and one that
+// does not trust ours.
+func ofTLS(err error) Code {
 	var (
 		certificate *tls.CertificateVerificationError
 		unknownCA   x509.UnknownAuthorityError
 		wrongName   x509.HostnameError
 		invalid     x509.CertificateInvalidError
-		network     net.Error
-		operation   *net.OpError
-		lookup      *net.DNSError
+		noTLS       tls.RecordHeaderError
+		alert       *net.OpError
 	)
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &unknownCA), errors.As(err, &wrongName), errors.As(err, &invalid):
 		return HostKeyMismatch
+	case errors.As(err, &noTLS):
+		return Unreachable
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		if slices.ContainsFunc(certificateAlerts, func(text string) bool { return strings.Contains(alert.Err.Error(), text) }) {
+			return AuthenticationFailed
+		}
+		return Unreachable
+	}
+	return ""
+}
+
+// certificateAlerts are how crypto/tls puts the alerts that are about our own
+// certificate; their type is not exported.
+var certificateAlerts = []string{
+	"bad certificate", "unsupported certificate", "revoked certificate", "expired certificate",
+	"unknown certificate", "unknown certificate authority", "access denied", "certificate required",
+}
+
+// sshTexts are how golang.org/x/crypto/ssh puts what it has no types for. The
+// SDK does not import it: most connectors have no use for it.
+var sshTexts = []struct {
+	text string
+	code Code
+}{
+	{"ssh: unable to authenticate", AuthenticationFailed},
+	{"ssh: host key mismatch", HostKeyMismatch},
+	{"knownhosts: key ", HostKeyMismatch}, // "is unknown" and "mismatch"
+	{"ssh: certificate", HostKeyMismatch},
+	{"ssh: rejected: administratively prohibited", PermissionDenied},
+	{"ssh: no common algorithm", Unreachable},
+	{"ssh: disconnect, reason", Unreachable},
+	{"ssh: handshake failed: EOF", Unreachable},
+	{"ssh: overflow reading version string", Unreachable},
+	{"ssh: invalid packet length", Unreachable},
+}
+
+func ofSSH(err error) Code {
+	text := err.Error()
+	for _, known := range sshTexts {
+		if strings.Contains(text, known.text) {
+			return known.code
+		}
+	}
+	return ""
+}
+
+// ofNetwork recognizes what comes of a target that is away or slow.
+func ofNetwork(err error) Code {
+	var (
+		network   net.Error
+		operation *net.OpError
+		lookup    *net.DNSError
+		request   *url.Error
+	)
+	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return Timeout
 	case errors.As(err, &network) && network.Timeout():
 		return Timeout
+	case errors.Is(err, context.Canceled):
+		return ""
 	case errors.As(err, &operation), errors.As(err, &lookup), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EPIPE),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNABORTED),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH),
 		errors.Is(err, net.ErrClosed):
 		return Unreachable
-	default:
-		return Internal
+	case errors.As(err, &request) && request.Op != "parse":
+		return Unreachable // such as an EOF instead of an answer
 	}
+	return ""
 }
 
 // neverSent says that err comes from looking up or dialling the target.
@@ -137,7 +229,7 @@ func errorProto(e *Error, conn Connection) *connectorv1.Error {
 	}
 	p := &connectorv1.Error{
 		Code:      code.Proto(),
-		Message:   clean(conn.redact(message)),
+		Message:   clean(conn.Redact(message)),
 		Retryable: e.Retryable && code != OutcomeUnknown,
 		Details:   cleanMap(e.Details, conn),
 	}
@@ -146,7 +238,7 @@ func errorProto(e *Error, conn Connection) *connectorv1.Error {
 	}
 	for _, v := range e.Violations {
 		p.Violations = append(p.Violations, &connectorv1.FieldViolation{
-			Path: clean(v.Path), Message: clean(conn.redact(v.Message)),
+			Path: clean(v.Path), Message: clean(conn.Redact(v.Message)),
 		})
 	}
 	return p
@@ -171,7 +263,7 @@ func cleanMap(m map[string]string, conn Connection) map[string]string {
 		if len(cleaned) == maxMetadata {
 			break
 		}
-		cleaned[clean(key)] = clean(conn.redact(m[key]))
+		cleaned[clean(key)] = clean(conn.Redact(m[key]))
 	}
 	return cleaned
 }

@@ -107,13 +107,15 @@ type config struct {
 	violations []Violation
 	decoded    sync.Map // reflect.Type → value of that type
 
-	secrets func() []string
-	key     func() string
+	redactor func() *strings.Replacer
+	key      func() string
 }
 
 func newConfig(schema *configschema.Schema, raw []byte) *config {
 	c := &config{raw: bytes.Clone(raw), schema: schema, violations: schema.Validate(raw)}
-	c.secrets = sync.OnceValue(func() []string { return schema.SecretValues(c.raw) })
+	c.redactor = sync.OnceValue(func() *strings.Replacer {
+		return configschema.NewRedactor(schema.SecretValues(c.raw), redacted)
+	})
 	c.key = sync.OnceValue(func() string {
 		sum := sha256.Sum256(append(processSalt(), c.raw...))
 		return hex.EncodeToString(sum[:])
@@ -177,20 +179,16 @@ func decodeError(err error) error {
 	return e
 }
 
-// redact replaces the config's secret values in a text that leaves the
-// connector. Very short ones are left alone: they would make any text
-// unreadable, and a text that says nothing else hides nothing.
-func (c Connection) redact(text string) string {
-	const shortest = 4
+// Redact replaces the config's secret values in a text by a placeholder, also
+// where they stand in base64, in hex, in a URL or in JSON. The SDK does that by
+// itself to errors, steps, progress and metadata; use it for text that goes
+// elsewhere. Values of less than four bytes are left alone: they would make any
+// text unreadable.
+func (c Connection) Redact(text string) string {
 	if c.config == nil || text == "" {
 		return text
 	}
-	for _, secret := range c.config.secrets() {
-		if len(secret) >= shortest {
-			text = strings.ReplaceAll(text, secret, redacted)
-		}
-	}
-	return text
+	return c.config.redactor().Replace(text)
 }
 
 // configs keeps what was worked out for the configs seen last, so that a

@@ -22,13 +22,23 @@ type Connector interface {
 	// An *Error is passed to the host as it is. A *RefusedError from the
 	// request's own methods should be returned; it becomes a retryable
 	// INTERNAL error. After the context has ended, and after a panic, the host
-	// is told that the outcome is unknown. Any other error gets a code:
-	// UNREACHABLE, TIMEOUT or HOST_KEY_MISMATCH for what it recognizes in the
-	// net, context and crypto/x509 packages, otherwise INTERNAL, and is
-	// retryable. Where such an error leaves it open whether the ERP has the
+	// is told that the outcome is unknown. Any other error gets the code that
+	// CodeOf recognizes, otherwise INTERNAL, and is retryable. Where such an error leaves it open whether the ERP has the
 	// order, the host is told so: that is after a checkpoint for an INTERNAL
 	// one, and without Description.Resume for all but a failed dial.
 	Export(ctx context.Context, req *ExportRequest) (ExportResult, error)
+}
+
+// Resumer is implemented by a connector that keeps the two cases of an export
+// apart. The host then knows the capability by itself, as with
+// Description.Resume.
+type Resumer interface {
+	// ResumeExport is called instead of Export when an earlier attempt has
+	// saved a checkpoint: the visible step may have been made. It finds out, and
+	// either returns success with ExportResult.Recovered or makes the step. Where
+	// it can't find out, it returns an OUTCOME_UNKNOWN error. Otherwise all that
+	// is said of Export holds.
+	ResumeExport(ctx context.Context, req *ExportRequest) (ExportResult, error)
 }
 
 // Description is a connector's identity card.
@@ -55,7 +65,8 @@ type Description struct {
 	FormatVersions []string
 	// Resume says that an export whose last attempt ended unknown may be run
 	// again: the connector saves a checkpoint before the visible step, and
-	// finds out from it, or from the target, what has happened.
+	// finds out from it, or from the target, what has happened. A Resumer need
+	// not say so.
 	Resume bool
 	// Fenced says that a stale attempt can do no harm: the visible step of two
 	// attempts with the same checkpoint takes effect at most once, however

@@ -209,6 +209,51 @@ func TestDecimalsAreExact(t *testing.T) {
 	}
 }
 
+func TestDecimalsFitOrAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		d        sdk.Decimal
+		fits     bool // DECIMAL(6, 2)
+		fixed    sdk.Decimal
+		units    int64
+		whole, f int
+	}{
+		{"0", true, "0.00", 0, 0, 0},
+		{"0.00", true, "0.00", 0, 0, 0},
+		{"12.5", true, "12.50", 1250, 2, 1},
+		{"-12.50", true, "-12.50", -1250, 2, 1},
+		{"-0.05", true, "-0.05", -5, 0, 2},
+		{"12.5000", true, "12.50", 1250, 2, 1},
+		{"9999.99", true, "9999.99", 999999, 4, 2},
+		{"10000", false, "10000.00", 1000000, 5, 0},
+		{"0.001", false, "", 0, 0, 3},
+		{"99999999999999999999", false, "99999999999999999999.00", 0, 20, 0},
+		{"1e3", false, "", 0, 0, 0},
+	} {
+		whole, fraction, ok := c.d.Digits()
+		if ok != c.d.Valid() || whole != c.whole || fraction != c.f {
+			t.Errorf("%s has %d and %d digits, %v", c.d, whole, fraction, ok)
+		}
+		if got := c.d.Fits(6, 2); got != c.fits {
+			t.Errorf("%s fits: %v", c.d, got)
+		}
+		fixed, ok := c.d.Fixed(2)
+		if fixed != c.fixed || ok != (c.fixed != "") {
+			t.Errorf("%s fixed is %q, %v", c.d, fixed, ok)
+		}
+		units, ok := c.d.Units(2)
+		if ok && units != c.units || ok != (c.fixed != "" && whole < 17) {
+			t.Errorf("%s is %d units, %v", c.d, units, ok)
+		}
+	}
+	if whole, ok := sdk.Decimal("7.00").Fixed(0); whole != "7" || !ok {
+		t.Errorf("7.00 without a fraction is %q, %v", whole, ok)
+	}
+	if sdk.Decimal("1.50").Cmp("1.5") != 0 || sdk.Decimal("-2").Cmp("1") != -1 || sdk.Decimal("10").Cmp("9.99") != 1 {
+		t.Error("values are not compared")
+	}
+}
+
 func TestErrorsKeepTheirCauseAndTheirText(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("cause")

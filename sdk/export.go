@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,7 +79,8 @@ func (r *ExportRequest) StorePayload(ctx context.Context, fileName string, data 
 // ack will name, if that is known already, or empty.
 //
 // After an error the connector must not go on to the visible step: either the
-// host refused (*RefusedError), or the call is over.
+// host refused (*RefusedError), or the call is over. It may remove what the
+// checkpoint names only if MayBeSaved says no.
 func (r *ExportRequest) SaveCheckpoint(ctx context.Context, data []byte, externalRef string) error {
 	return r.host.saveCheckpoint(ctx, data, externalRef)
 }
@@ -101,15 +103,27 @@ const (
 	// RefusedTooLarge: the payload or checkpoint is larger than allowed.
 	RefusedTooLarge RefusalReason = "TOO_LARGE"
 	// RefusedStorage: the host's storage is not available or full. A checkpoint
-	// may have been saved all the same, so what it names must stay.
+	// may have been saved all the same, see MayBeSaved.
 	RefusedStorage RefusalReason = "STORAGE"
 	// RefusedInvalid: the request broke the contract.
 	RefusedInvalid RefusalReason = "INVALID"
 )
 
-// RefusedError says that the host did not store a payload or a checkpoint. The
-// attempt is over: Export makes no further step that the ERP can see, cleans
-// up and returns the error.
+// MayBeSaved says of an error of SaveCheckpoint whether the checkpoint may be
+// durable all the same: the host's storage failed, or its answer was lost. What
+// the checkpoint names must then stay for the next attempt. If MayBeSaved says
+// no, there will be no attempt that knows of it, and it may be removed.
+func MayBeSaved(err error) bool {
+	var refused *RefusedError
+	if err == nil || !errors.As(err, &refused) {
+		return true
+	}
+	return refused.Reason == RefusedStorage || refused.Reason == RefusedUnspecified
+}
+
+// RefusedError says that the host refused to store a payload or a checkpoint.
+// The attempt is over: Export makes no step that the ERP can see, removes what
+// nobody will look for (see MayBeSaved) and returns the error.
 type RefusedError struct {
 	Reason  RefusalReason
 	Message string

@@ -46,6 +46,19 @@ func withLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
 	return context.WithValue(ctx, logAttrsKey{}, attrs)
 }
 
+// Logger returns slog's default logger with what the SDK knows about the call
+// that ctx belongs to: export id, attempt and connection. Use it to hand a
+// logger to a library that logs without a context; otherwise slog.InfoContext
+// and the like do the same.
+func Logger(ctx context.Context) *slog.Logger {
+	known, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
+	log := slog.Default()
+	for _, attr := range known {
+		log = log.With(attr)
+	}
+	return log
+}
+
 // Enabled implements slog.Handler.
 func (h *LogHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= h.level.Level()

@@ -32,6 +32,7 @@ type server struct {
 
 	connector   Connector
 	acks        AckSource // nil: none
+	resumer     Resumer   // nil: Export does it
 	description Description
 	identity    *connectorv1.DescribeResponse
 	configs     configs
@@ -41,6 +42,8 @@ type server struct {
 func newServer(connector Connector) (*server, error) {
 	description := connector.Describe()
 	acks, _ := connector.(AckSource)
+	resumer, _ := connector.(Resumer)
+	description.Resume = description.Resume || resumer != nil
 	if err := description.check(); err != nil {
 		return nil, err
 	}
@@ -51,11 +54,17 @@ func newServer(connector Connector) (*server, error) {
 	return &server{
 		connector:   connector,
 		acks:        acks,
+		resumer:     resumer,
 		description: description,
 		identity:    description.proto(acks != nil),
 		configs:     configs{schema: schema},
 	}, nil
 }
+
+// Drain refuses new calls and returns a channel that is closed when the last
+// call has ended, and with it all code of the connector that the calls started.
+// Package sdktest finds a connector by it that goes on after a call.
+func (s *server) Drain() <-chan struct{} { return s.calls.drain() }
 
 var (
 	typePattern    = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,62}$`)
@@ -174,7 +183,7 @@ func (s TestStep) proto(conn Connection) *connectorv1.TestStep {
 	return &connectorv1.TestStep{
 		Name:      clean(s.Name),
 		Success:   s.Err == nil,
-		Message:   clean(conn.redact(message)),
+		Message:   clean(conn.Redact(message)),
 		LatencyMs: millis(s.Latency),
 	}
 }

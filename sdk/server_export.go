@@ -39,8 +39,12 @@ func (s *server) Export(stream exportStream) error {
 	var result ExportResult
 	if err = s.accepts(start, conn); err == nil {
 		req := newExportRequest(start, conn, host)
-		err = s.calls.run(ctx, "Export", func() (err error) {
-			result, err = s.connector.Export(ctx, req)
+		method, run := "Export", s.connector.Export
+		if s.resumer != nil && req.Resume.Checkpoint != nil {
+			method, run = "ResumeExport", s.resumer.ResumeExport
+		}
+		err = s.calls.run(ctx, method, func() (err error) {
+			result, err = run(ctx, req)
 			return err
 		})
 	}
@@ -156,8 +160,8 @@ type exchangeState struct {
 }
 
 // close ends the conversation: a connector that goes on after its call can
-// store nothing any more. It does not wait for one that is just waiting for an
-// answer: the end of the stream's context frees that one.
+// store nothing any more. A question that is under way is waited for, which
+// its answer or the end of the stream's context bounds.
 func (x *exchange) close() exchangeState {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -263,7 +267,7 @@ func (x *exchange) progress(message string) {
 		return
 	}
 	_ = x.send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_Progress{
-		Progress: &connectorv1.Progress{Message: clean(x.conn.redact(message))},
+		Progress: &connectorv1.Progress{Message: clean(x.conn.Redact(message))},
 	}})
 }
 

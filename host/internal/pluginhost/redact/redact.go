@@ -12,19 +12,17 @@
 package redact
 
 import (
-	"cmp"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/orderport/orderport/sdk/configschema"
 )
 
 // Mark is what takes a secret's place.
 const Mark = "[redacted]"
-
-// minLength is the shortest value, in bytes, that is looked for inside other
-// text. Shorter ones would turn ordinary words into marks.
-const minLength = 4
 
 // maxConfigs bounds how many configs are remembered. The one that was learned
 // first is forgotten first, and is learned again when it is next used.
@@ -122,22 +120,7 @@ func (r *Redactor) build() *strings.Replacer {
 	if r.replacer != nil {
 		return r.replacer
 	}
-	all := map[string]bool{}
-	for s := range r.uses {
-		for _, f := range forms(s) {
-			all[f] = true
-		}
-	}
-	sorted := make([]string, 0, len(all))
-	for f := range all {
-		sorted = append(sorted, f)
-	}
-	// The longest first: a form must not leave the tail of a longer one.
-	slices.SortFunc(sorted, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	pairs := make([]string, 0, 2*len(sorted))
-	for _, f := range sorted {
-		pairs = append(pairs, f, Mark)
-	}
-	r.replacer = strings.NewReplacer(pairs...)
+	secrets := slices.Collect(maps.Keys(r.uses))
+	r.replacer = configschema.NewRedactor(secrets, Mark)
 	return r.replacer
 }

@@ -1,16 +1,44 @@
-package redact
+package configschema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 )
 
-// forms lists the texts in which a secret may turn up.
-func forms(secret string) []string {
+// minForm is the shortest value, in bytes, that is looked for inside other
+// text. Shorter ones would turn ordinary words into marks.
+const minForm = 4
+
+// NewRedactor returns a Replacer that puts mark in the place of each secret, in
+// each of its Forms. The longest form wins, so that none leaves the tail of
+// another.
+func NewRedactor(secrets []string, mark string) *strings.Replacer {
+	var all []string
+	for _, secret := range secrets {
+		all = append(all, Forms(secret)...)
+	}
+	slices.SortFunc(all, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b))
+	})
+	all = slices.Compact(all)
+	pairs := make([]string, 0, 2*len(all))
+	for _, form := range all {
+		pairs = append(pairs, form, mark)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// Forms lists the texts in which a secret may turn up: as it is, escaped for a
+// URL or for JSON, in hex, in base64, also in the middle of a longer base64
+// text, and of several lines each longer one. A secret of less than four bytes
+// has no forms.
+func Forms(secret string) []string {
 	out := encodings(secret)
 	if trimmed := strings.TrimSpace(secret); trimmed != secret {
 		out = append(out, encodings(trimmed)...)
@@ -27,7 +55,7 @@ func forms(secret string) []string {
 }
 
 func encodings(s string) []string {
-	if len(s) < minLength {
+	if len(s) < minForm {
 		return nil
 	}
 	raw := []byte(s)
@@ -41,7 +69,7 @@ func encodings(s string) []string {
 	out = append(out, jsonForms(s)...)
 	for shift := range 3 {
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			if inner := insideBase64(enc, raw, shift); len(inner) > minLength {
+			if inner := insideBase64(enc, raw, shift); len(inner) > minForm {
 				out = append(out, inner)
 			}
 		}
