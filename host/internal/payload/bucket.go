@@ -81,7 +81,7 @@ func (s *bucketStore) Get(ctx context.Context, key string) (io.ReadCloser, Objec
 
 // Check implements Store.
 func (s *bucketStore) Check(ctx context.Context) error {
-	return check(ctx, s, func(key string) error { return s.bucket.Delete(ctx, key) })
+	return check(ctx, s, func(string) error { return nil }, func(key string) error { return s.bucket.Delete(ctx, key) })
 }
 
 // Close implements Store.

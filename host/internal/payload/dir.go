@@ -30,8 +30,9 @@ const (
 	journalTemp   = ".new"
 
 	// journalLimit is when a journal is retired. It bounds how long OpenDir
-	// takes after a crash, and how often the whole file system is flushed.
-	journalLimit = 16 << 20
+	// takes after a crash, how often the whole file system is flushed, and how
+	// many payloads wait for files of their own.
+	journalLimit = 32 << 20
 
 	// tempAge is when a temporary file is surely nobody's any more: other
 	// processes may have the same directory open.
@@ -41,26 +42,30 @@ const (
 	fileMode = 0o600
 )
 
-// Dir is a store in a directory: every payload is a file of its own, readable
-// by every program. Several processes of a machine may have one directory open.
+// Dir is a store in a directory: every payload becomes a file of its own,
+// readable by every program. Several processes of a machine may have one
+// directory open.
 //
-// A Put is durable before it is visible, at the price of a share in one flush:
-// its bytes go to a journal together with those of all Puts that wait, the
-// journal is flushed, and then the file is written and renamed to its name
-// without a flush of its own. OpenDir applies what is left in the journals of
-// processes that have died. A full journal is removed after the whole file
-// system was flushed.
+// A Put costs a share in one flush: its bytes go to a journal together with
+// those of all Puts that wait, and the journal is flushed. The file is written
+// later, when there is time or when the journal is full; see backlog. A journal
+// is removed after all its payloads are files and the whole file system was
+// flushed. OpenDir applies what is left in the journals of processes that have
+// died.
 type Dir struct {
 	root  string
 	limit int64 // size at which a journal is retired
-	keys  keyLocks
 
-	mu       sync.Mutex
-	current  *journal        // nil until the first Put
-	last     time.Time       // time of the last Put: each is later than the one before
-	known    map[string]bool // directories that exist
-	failed   error           // why a journal could not be retired
-	retiring sync.WaitGroup
+	mu      sync.Mutex
+	current *journal // guarded by mu: nil until the first Put
+	// full are the journals that take no more, the oldest first.
+	full   []*journal      // guarded by mu
+	last   time.Time       // guarded by mu: of the last Put: each is later than the one before
+	known  map[string]bool // guarded by mu: directories that exist
+	failed error           // guarded by mu: why the last payload could not become a file; nil: it could
+	// unretired is why a journal could not be retired.
+	unretired error // guarded by mu
+	backlog   backlog
 }
 
 // OpenDir opens the store in a directory and makes it if it is not there. It
@@ -72,7 +77,7 @@ func openDir(path string, limit int64) (*Dir, error) {
 	if err != nil {
 		return nil, explain("open", err)
 	}
-	d := &Dir{root: root, limit: limit, known: make(map[string]bool)}
+	d := &Dir{root: root, limit: limit, known: make(map[string]bool), backlog: newBacklog()}
 	for _, dir := range []string{d.root, d.temps(), d.journals()} {
 		if err := durableDir(dir); err != nil {
 			return nil, explain("open", err)
@@ -122,8 +127,6 @@ func (d *Dir) Put(ctx context.Context, key string, data []byte) (Object, error) 
 	if err := ctx.Err(); err != nil {
 		return Object{}, explain("put "+key, err)
 	}
-	// What is visible in the end and what the journal has last must be the same.
-	defer d.keys.lock(key)()
 	if err := d.put(key, data); err != nil {
 		return Object{}, explain("put "+key, err)
 	}
@@ -137,10 +140,12 @@ func (d *Dir) put(key string, data []byte) error {
 	}
 	defer j.puts.Done()
 	r := record{at: at, key: key, data: data}
-	if err := j.append(r.encode()); err != nil {
+	offset, err := j.append(r.encode())
+	if err != nil {
 		return err
 	}
-	return d.publish(r)
+	d.note(key, place{journal: j, at: at, offset: offset + recordHeader + int64(len(key)), size: len(data)})
+	return nil
 }
 
 // begin returns the journal to use, and the time of the Put. The caller ends
@@ -149,9 +154,12 @@ func (d *Dir) begin() (*journal, time.Time, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.current != nil && !d.current.usable(d.limit) {
-		d.retire()
+		d.setAside()
 	}
 	if d.current == nil {
+		if len(d.full) > maxFull && d.failed != nil {
+			return nil, time.Time{}, d.failed
+		}
 		j, err := createJournal(d.journals())
 		if err != nil {
 			return nil, time.Time{}, err
@@ -167,85 +175,6 @@ func (d *Dir) begin() (*journal, time.Time, error) {
 	return d.current, now, nil
 }
 
-// retire ends the current journal in the background. The caller holds mu.
-func (d *Dir) retire() {
-	j := d.current
-	d.current = nil
-	d.retiring.Go(func() {
-		if err := j.retire(d.root); err != nil {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.failed = err
-		}
-	})
-}
-
-// publish makes the file of a durable record visible, whole or not at all.
-func (d *Dir) publish(r record) error {
-	temp, err := d.writeTemp(r)
-	if err != nil {
-		return err
-	}
-	target := d.path(r.key)
-	if err = d.makeParent(target); err == nil {
-		err = os.Rename(temp, target)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		// Somebody has removed the directory meanwhile.
-		d.forget(target)
-		if err = d.makeParent(target); err == nil {
-			err = os.Rename(temp, target)
-		}
-	}
-	if err != nil {
-		_ = os.Remove(temp)
-	}
-	return err
-}
-
-// writeTemp writes a temporary file; on an error nothing is left.
-func (d *Dir) writeTemp(r record) (path string, err error) {
-	path = filepath.Join(d.temps(), rand.Text())
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Write(r.data)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Chtimes(path, r.at, r.at) // see reapply
-	}
-	if err != nil {
-		_ = os.Remove(path)
-	}
-	return path, err
-}
-
-func (d *Dir) makeParent(target string) error {
-	parent := filepath.Dir(target)
-	d.mu.Lock()
-	known := d.known[parent]
-	d.mu.Unlock()
-	if known {
-		return nil
-	}
-	if err := os.MkdirAll(parent, dirMode); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.known[parent] = true
-	return nil
-}
-
-func (d *Dir) forget(target string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.known, filepath.Dir(target))
-}
-
 // Get implements Store.
 func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Object, error) {
 	if err := checkKey(key); err != nil {
@@ -254,8 +183,8 @@ func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Object, error
 	if err := ctx.Err(); err != nil {
 		return nil, Object{}, explain("get "+key, err)
 	}
-	data, err := os.ReadFile(d.path(key))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EISDIR) {
+	data, err := d.find(key)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, Object{}, notFound(key)
 	}
 	if err != nil {
@@ -264,29 +193,23 @@ func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Object, error
 	return io.NopCloser(bytes.NewReader(data)), describe(key, data), nil
 }
 
-// Check implements Store. It also reports a journal that could not be retired.
+// Check implements Store. It also reports payloads that could not become files,
+// and a journal that could not be retired.
 func (d *Dir) Check(ctx context.Context) error {
 	d.mu.Lock()
-	failed := d.failed
+	failed := errors.Join(d.failed, d.unretired)
 	d.mu.Unlock()
 	if failed != nil {
-		return explain("retire journal", failed)
+		return explain("write files", failed)
 	}
-	return check(ctx, d, func(key string) error { return os.Remove(d.path(key)) })
+	return check(ctx, d, d.publishNow, func(key string) error { return os.Remove(d.path(key)) })
 }
 
-// Close retires the journal, so that the next OpenDir has nothing to do.
+// Close writes the files that are still to be written and retires the journals,
+// so that the next OpenDir has nothing to do.
 func (d *Dir) Close() error {
-	d.mu.Lock()
-	if d.current != nil {
-		d.retire()
-	}
-	d.mu.Unlock()
-	d.retiring.Wait()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.failed != nil {
-		return explain("close", d.failed)
+	if err := d.drain(); err != nil {
+		return explain("close", err)
 	}
 	return nil
 }
@@ -306,12 +229,16 @@ func explain(operation string, err error) error {
 		Because(fmt.Errorf("%s: %w", operation, err))
 }
 
-// check is what Check does for every store.
-func check(ctx context.Context, s Store, remove func(key string) error) error {
+// check is what Check does for every store. settle puts what was stored where
+// it belongs, at once.
+func check(ctx context.Context, s Store, settle, remove func(key string) error) error {
 	key := checkPrefix + strings.ToLower(rand.Text())
 	want := []byte("orderport checks its payload store\n")
 	if _, err := s.Put(ctx, key, want); err != nil {
 		return err
+	}
+	if err := settle(key); err != nil {
+		return explain("check", err)
 	}
 	reader, _, err := s.Get(ctx, key)
 	if err != nil {

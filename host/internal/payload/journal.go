@@ -16,10 +16,13 @@ import (
 // behind.
 type journal struct {
 	file *os.File
-	// puts counts the Puts that were given this journal and have not yet made
-	// their file visible. Add is only called while the journal is the current
-	// one of its Dir, under Dir.mu.
+	// puts counts the Puts that were given this journal and are not yet in the
+	// backlog. Add is only called while the journal is the current one of its
+	// Dir, under Dir.mu.
 	puts sync.WaitGroup
+	// queue are the keys whose files are to be written, in the order in which
+	// they became durable; guarded by Dir.mu.
+	queue []string
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -30,8 +33,9 @@ type journal struct {
 
 // entry is a record that waits to be durable.
 type entry struct {
-	bytes []byte
-	done  chan error
+	bytes  []byte
+	offset int64 // where it was written; read after done
+	done   chan error
 }
 
 // createJournal makes an empty journal in dir, durably.
@@ -69,9 +73,9 @@ func (j *journal) path() string {
 	return name[:len(name)-len(journalTemp)] + journalSuffix
 }
 
-// append returns when the record is durable. After an error it may or may not
-// be in the journal.
-func (j *journal) append(bytes []byte) error {
+// append returns when the record is durable, and where it begins. After an
+// error it may or may not be in the journal.
+func (j *journal) append(bytes []byte) (offset int64, err error) {
 	e := &entry{bytes: bytes, done: make(chan error, 1)}
 	j.mu.Lock()
 	j.waiting = append(j.waiting, e)
@@ -80,7 +84,8 @@ func (j *journal) append(bytes []byte) error {
 		go j.run()
 	}
 	j.mu.Unlock()
-	return <-e.done
+	err = <-e.done
+	return e.offset, err
 }
 
 // run writes batches until nobody waits. Each batch is what came in while the
@@ -134,6 +139,7 @@ func (j *journal) write(batch []*entry, offset int64) (end int64, err error) {
 	const together = 256 << 10
 	var records []byte
 	for i, e := range batch {
+		e.offset = offset + int64(len(records))
 		if records == nil {
 			records = e.bytes
 		} else {
@@ -164,11 +170,10 @@ func (j *journal) usable(limit int64) bool {
 	return j.broken == nil && j.size < limit
 }
 
-// retire ends a journal once nobody uses it any more: everything that it holds
-// is flushed to where it belongs, then the journal is not needed. If that
-// fails the journal stays, and the next OpenDir deals with it.
+// retire ends a journal whose payloads all are files: those are flushed, then
+// the journal is not needed. If that fails the journal stays, and the next
+// OpenDir deals with it.
 func (j *journal) retire(root string) error {
-	j.puts.Wait()
 	err := syncFileSystem(root)
 	if err == nil {
 		err = os.Remove(j.path())

@@ -23,6 +23,11 @@ func (d *Dir) recover() error {
 	if err != nil {
 		return err
 	}
+	unlock, err := d.lockPublishing()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	var dead []*os.File
 	defer func() {
 		for _, file := range dead {
@@ -80,13 +85,18 @@ func openDead(name string) (*os.File, error) {
 	return nil, nil
 }
 
-// reapply makes a journalled Put visible, unless it is or a later one is. Every
-// file carries the time of its Put as its modification time, which settles the
-// order between the journals of several processes.
+// reapply does to a record of a dead process what that one would have done.
 func (d *Dir) reapply(r record) error {
 	if strings.HasPrefix(r.key, checkPrefix) || checkKey(r.key) != nil {
 		return nil
 	}
+	return d.bring(r)
+}
+
+// bring makes a journalled Put a file, unless it is or a later one is. Every
+// file carries the time of its Put as its modification time, which settles the
+// order between the journals of several processes.
+func (d *Dir) bring(r record) error {
 	target := d.path(r.key)
 	info, err := os.Stat(target)
 	switch {
@@ -103,6 +113,52 @@ func (d *Dir) reapply(r record) error {
 	}
 	// A file that can't be read any more is one more reason to write it anew.
 	return d.publish(r)
+}
+
+// findElsewhere looks for the latest record of a key in the journals of other
+// living processes. The result is empty if there is none.
+func (d *Dir) findElsewhere(key string) (latest record, err error) {
+	names, err := filepath.Glob(filepath.Join(d.journals(), "*"+journalSuffix))
+	if err != nil {
+		return record{}, err
+	}
+	own := d.ownJournals()
+	for _, name := range names {
+		if own[name] {
+			continue
+		}
+		file, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // all that it held are files now
+		}
+		if err != nil {
+			return record{}, err
+		}
+		err = readJournal(file, func(r record) error {
+			if r.key == key && r.at.After(latest.at) {
+				latest = r
+			}
+			return nil
+		})
+		_ = file.Close()
+		if err != nil && !errors.Is(err, errForeignJournal) {
+			return record{}, err
+		}
+	}
+	return latest, nil
+}
+
+func (d *Dir) ownJournals() map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	own := make(map[string]bool)
+	for _, j := range d.full {
+		own[j.path()] = true
+	}
+	if d.current != nil {
+		own[d.current.path()] = true
+	}
+	return own
 }
 
 // sweep removes temporary files that a dead process has left. It is not told
