@@ -170,7 +170,7 @@ func (h *host) wire() error {
 		Store: h.db, Registry: h.plugins, Payloads: h.payloads, DecodeOrder: draftorder.DecodeCanonical,
 		OpenConfig: func(c domain.Connection) ([]byte, error) { return h.keyring.Open(c.Sealed, seal.BindingOf(c)) },
 		Logger:     h.log, Observer: measured, HostName: h.set.HostName, Version: h.version,
-		HostID: uuid.New(), Predecessor: readHostID(h.set.DataDir), Knobs: knobs(h.set),
+		HostID: uuid.New(), Predecessor: readHostID(h.set.DataDir), Registered: h.remember, Knobs: knobs(h.set),
 	})
 	var err error
 	if h.queue, err = h.db.queue(queue.Options{Wake: h.engine.Wake, Logger: h.log}); err != nil {
@@ -211,10 +211,14 @@ func (h *host) start(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := h.engine.Start(ctx); err != nil {
-		return err
+	return h.engine.Start(ctx)
+}
+
+// remember leaves the id of this host to whoever has the data directory next.
+func (h *host) remember(id uuid.UUID) {
+	if err := writeHostID(h.set.DataDir, id); err != nil {
+		h.log.Error("the host's id could not be written; after a restart, what is under way waits some seconds longer", "error", err)
 	}
-	return writeHostID(h.set.DataDir, h.engine.HostID())
 }
 
 // Grace periods of a stop, beyond the setting for attempts under way.

@@ -162,7 +162,8 @@ type Registry interface {
 	// *UnavailableError for one that is quarantined.
 	Get(connectorType string) (Port, error)
 	// Isolated is like Get, but the Port has a process of its own that runs
-	// one export at a time: for exports that may kill their connector.
+	// one export at a time: for exports that may kill their connector. Each
+	// call makes another Port, which is kept until the end: use it again.
 	Isolated(connectorType string) (Port, error)
 	// Types lists the types that Get returns without an error.
 	Types() []string

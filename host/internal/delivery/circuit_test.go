@@ -3,15 +3,19 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
 
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/store"
 )
 
 // failing makes every export fail with code until it is mended.
@@ -180,4 +184,49 @@ func TestTwoFailuresOfTheNetworkDoNotOpenTheCircuit(t *testing.T) {
 		t.Errorf("attempts %s", w.outcomes(got))
 	}
 	eventually(t, "it is healthy", func() bool { return w.health(conn).State == domain.Healthy })
+}
+
+// together is a store whose first reads of a connection wait for each other.
+type together struct {
+	store.Store
+	once  sync.Once
+	reads *sync.WaitGroup
+}
+
+func (s *together) ConnectionByID(ctx context.Context, id uuid.UUID) (domain.Connection, error) {
+	conn, err := s.Store.ConnectionByID(ctx, id)
+	s.once.Do(func() {
+		s.reads.Done()
+		s.reads.Wait()
+	})
+	return conn, err
+}
+
+// TestOfSeveralHostsOneProbes has two hosts read at the same moment that a probe
+// is due: with a wrong password, each probe is a login that may lock an account.
+func TestOfSeveralHostsOneProbes(t *testing.T) {
+	t.Parallel()
+	w, open := onPostgres(t)
+	p := newERP()
+	failing(p, connectorv1.ErrorCode_ERROR_CODE_AUTHENTICATION_FAILED)
+	conn := w.connection()
+	w.accept(conn, 1)
+	due := time.Now().Add(-time.Second)
+	must(t, w.store.SetHealth(t.Context(), conn.ID, conn.UpdatedAt,
+		domain.Health{State: domain.Down, Code: port.AuthenticationFailed, NextProbeAt: &due}))
+	var reads sync.WaitGroup
+	reads.Add(2)
+	for range 2 {
+		o := w.options(registry{erpType: p})
+		o.Store = sweptStore{&together{Store: open(), reads: &reads}, &w.sweeps}
+		w.run(o)
+	}
+	reads.Wait()
+	eventually(t, "the failure is recorded", func() bool { return w.health(conn).Failures == 1 })
+	w.sweepsPass(6)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.probes != 1 {
+		t.Errorf("%d probes were made at once", p.probes)
+	}
 }

@@ -67,8 +67,8 @@ type Engine struct {
 
 // connectorSlots bounds what runs in one connector type's processes.
 type connectorSlots struct {
-	pool  *fairshare.Pool // nil: no bound
-	alone chan struct{}   // holds one token: the right to run a suspect
+	pool   *fairshare.Pool // nil: no bound
+	loners *loners
 }
 
 // New returns an engine that does nothing until Start.
@@ -82,6 +82,9 @@ func New(o Options) *Engine {
 	}
 	if o.HostID == uuid.Nil {
 		o.HostID = uuid.New()
+	}
+	if o.Registered == nil {
+		o.Registered = func(uuid.UUID) {}
 	}
 	e := &Engine{
 		o: o, log: o.Logger, rules: newRules(o.Knobs),
@@ -129,7 +132,8 @@ func (e *Engine) Start(ctx context.Context) error {
 
 // Stop begins nothing new, lets attempts end within the drain grace, cuts the
 // rest short and records how they ended, and marks this host stopped so that
-// another one goes on at once. It returns when all that is done, or ctx ends.
+// another one goes on at once. It returns when all that is done, or ctx ends;
+// then, too, nothing that it began is left to run.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	if !e.started || e.stopping {
@@ -142,13 +146,15 @@ func (e *Engine) Stop(ctx context.Context) error {
 
 	defer e.stopBeating()
 	defer e.giveUp()
+	cutShort := func() { e.host.Load().cancel(errStopping) }
+	defer cutShort()
 	if !waitFor(ctx, &e.loops) {
 		return fmt.Errorf("stop engine: the database does not answer: %w", ctx.Err())
 	}
 	grace, cancel := context.WithTimeout(ctx, e.o.Knobs.DrainGrace)
 	defer cancel()
 	waitFor(grace, &e.attempts)
-	e.host.Load().cancel(errStopping)
+	cutShort()
 	if !waitFor(ctx, &e.attempts) {
 		return fmt.Errorf("stop engine: attempts did not end: %w", ctx.Err())
 	}
@@ -241,8 +247,7 @@ func (e *Engine) slotsOf(connectorType string, p connector.Port) *connectorSlots
 	defer e.mu.Unlock()
 	s := e.byType[connectorType]
 	if s == nil {
-		s = &connectorSlots{alone: make(chan struct{}, 1)}
-		s.alone <- struct{}{}
+		s = &connectorSlots{loners: newLoners(func() (connector.Port, error) { return e.o.Registry.Isolated(connectorType) })}
 		if limit := int(p.Describe().GetLimits().GetMaxInFlight()); limit > 0 {
 			s.pool = fairshare.New(limit, 0)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/fault"
-	"github.com/orderport/orderport/host/internal/store"
 )
 
 // incarnation is one registration of this host. When it is declared dead, its
@@ -64,11 +63,12 @@ func (e *Engine) register(ctx context.Context, id uuid.UUID) error {
 	if old := e.host.Swap(host); old != nil {
 		old.cancel(errDeposed)
 	}
+	e.o.Registered(id)
 	return nil
 }
 
 // forever is a time after which nobody is dead: it makes Lost return only what
-// hosts that are known to be stopped have left.
+// hosts that are known to be stopped have left, and what has overrun its lease.
 const forever = 365 * 24 * time.Hour
 
 // beat keeps the host alive in the database and takes over from the dead.
@@ -94,11 +94,7 @@ func (e *Engine) beat(ctx context.Context) {
 			if reachedSince.IsZero() {
 				reachedSince = beaten
 			}
-			deadAfter := e.o.Knobs.DeadAfter
-			if beaten.Sub(reachedSince) < deadAfter {
-				deadAfter = forever
-			}
-			e.takeOver(ctx, deadAfter, beaten)
+			e.takeOver(ctx, takeover{beaten: beaten, judges: beaten.Sub(reachedSince) >= e.o.Knobs.DeadAfter})
 		}
 		select {
 		case <-ctx.Done():
@@ -119,91 +115,6 @@ func (e *Engine) beatOnce(ctx context.Context) error {
 	e.log.Warn("this host was declared dead; its attempts are void, it goes on under a new id", "host", host.id)
 	host.cancel(errDeposed)
 	return e.register(ctx, uuid.New())
-}
-
-// lostPage is how many lost exports are taken over in one transaction.
-const lostPage = 500
-
-// takeOver plans anew what dead hosts were at. beaten is when this host's last
-// heartbeat began.
-func (e *Engine) takeOver(ctx context.Context, deadAfter time.Duration, beaten time.Time) {
-	if e.isStopping() {
-		return
-	}
-	for {
-		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
-		lost, taken, err := e.takeOverPage(callCtx, deadAfter, beaten)
-		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
-				e.log.Error("takeover failed; it is tried again", "error", err)
-			}
-			return
-		}
-		if taken > 0 {
-			e.o.Observer.TakenOver(taken)
-			e.log.Info("took over exports of dead hosts", "exports", taken)
-		}
-		if lost < lostPage || taken == 0 {
-			return
-		}
-	}
-}
-
-func (e *Engine) takeOverPage(ctx context.Context, deadAfter time.Duration, beaten time.Time) (lost, taken int, err error) {
-	exports, err := e.o.Store.Lost(ctx, deadAfter, e.o.Registry.Types(), lostPage)
-	if err != nil || len(exports) == 0 {
-		return 0, 0, err
-	}
-	var finishes []store.Finish
-	var reclaimed []domain.Export
-	ahead := time.Duration(-1)
-	for _, export := range exports {
-		p, err := e.o.Registry.Get(export.ConnectorType)
-		if err != nil || export.Lease == nil {
-			continue // the connector has just gone
-		}
-		caps := capabilitiesOf(p.Describe())
-		var left time.Duration
-		if caps.resume && !caps.fenced {
-			if ahead == -1 {
-				ahead = e.databaseAhead(ctx, beaten)
-			}
-			left = time.Until(export.Lease.ExpiresAt.Add(-ahead))
-		}
-		finish := e.rules.reclaim(export, caps, left)
-		finish.ExportID, finish.HostID, finish.Attempt = export.ID, export.Lease.HostID, export.AttemptCount
-		finishes, reclaimed = append(finishes, finish), append(reclaimed, export)
-	}
-	if len(finishes) == 0 {
-		return len(exports), 0, nil
-	}
-	errs, err := e.o.Store.Reclaim(ctx, finishes)
-	if err != nil {
-		return len(exports), 0, err
-	}
-	for i, export := range reclaimed {
-		if errs[i] == nil {
-			taken++
-			e.look(export.ConnectionID, lookOpts{suspects: export.CrashCount > 0})
-		}
-	}
-	return len(exports), taken, nil
-}
-
-// databaseAhead is by how much the database's clock is ahead of this host's:
-// leases are in its time. Unknown counts as equal.
-func (e *Engine) databaseAhead(ctx context.Context, beaten time.Time) time.Duration {
-	hosts, err := e.o.Store.ListHosts(ctx)
-	if err != nil {
-		return 0
-	}
-	for _, host := range hosts {
-		if host.ID == e.hostID() {
-			return host.HeartbeatAt.Sub(beaten)
-		}
-	}
-	return 0
 }
 
 func (e *Engine) isStopping() bool { return e.working.Err() != nil }

@@ -313,9 +313,9 @@ func (l *lane) claim(t *target, n int) time.Duration {
 	l.mu.Unlock()
 	host := l.e.host.Load()
 	asked := time.Now()
-	claimed, err := l.e.claim(host, t.conn, n, false)
+	claimed, ok := l.e.claim(host, t.conn, n, false)
 	l.give(n - len(claimed))
-	if err != nil {
+	if !ok {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.wanted = true

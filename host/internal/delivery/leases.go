@@ -48,6 +48,14 @@ func (l *leases) release(e domain.Export) {
 	}
 }
 
+// holds says that this host is at the export's attempt: it runs, or its result
+// is being recorded.
+func (l *leases) holds(e domain.Export) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[e.ID] == e.AttemptCount
+}
+
 func (l *leases) inDoubt() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,9 +76,9 @@ func (l *leases) strays(leased []domain.Export) []domain.Export {
 	return strays
 }
 
-// claim asks the store for work. It is not cut short by Stop: what was claimed
-// is to be run.
-func (e *Engine) claim(host *incarnation, conn domain.Connection, n int, suspects bool) ([]store.Claimed, error) {
+// claim asks the store for work, and is not ok if that failed, which it logs. It
+// is not cut short by Stop: what was claimed is to be run.
+func (e *Engine) claim(host *incarnation, conn domain.Connection, n int, suspects bool) (claimed []store.Claimed, ok bool) {
 	e.leases.claiming.RLock()
 	defer e.leases.claiming.RUnlock()
 	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
@@ -86,9 +94,9 @@ func (e *Engine) claim(host *incarnation, conn domain.Connection, n int, suspect
 	e.leases.note(claimed, err != nil)
 	if err != nil {
 		e.log.Warn("claim failed; tried again", "connection", conn.ID, "error", err)
-		return nil, err
+		return nil, false
 	}
-	return claimed, nil
+	return claimed, true
 }
 
 // stillHolds returns an error unless this host lives on. A claim whose answer

@@ -22,6 +22,7 @@ type Store interface {
 	store.Ledger
 	store.Hosts
 	SetHealth(ctx context.Context, id uuid.UUID, asOf time.Time, h domain.Health) error
+	PlanProbe(ctx context.Context, id uuid.UUID, asOf time.Time, seen, planned domain.Health) (mine bool, err error)
 	Export(ctx context.Context, orgID, id uuid.UUID) (domain.Export, error)
 	acks.Store
 }
@@ -67,6 +68,10 @@ type Options struct {
 	// Predecessor is the run whose place this one takes, and which is certain
 	// to be dead: its exports are taken over at once. Zero: none.
 	Predecessor uuid.UUID
+	// Registered is told the id under which this host is registered: at Start,
+	// and again whenever it has been declared dead and goes on under a new one.
+	// Nil: nobody wants to know.
+	Registered func(id uuid.UUID)
 
 	Knobs Knobs
 }

@@ -240,15 +240,14 @@ func (r rules) settle(caps capabilities) time.Duration {
 	return r.knobs.LeaseGrace
 }
 
-// reclaim says what becomes of an export whose host is dead. leaseLeft is how
-// long its lease has still to run.
-func (r rules) reclaim(e domain.Export, caps capabilities, leaseLeft time.Duration) store.Finish {
-	const message = "the host that ran the attempt died"
+// reclaim says what becomes of an export whose attempt was lost with its host.
+// leaseLeft is how long its lease has still to run.
+func (r rules) reclaim(caps capabilities, leaseLeft time.Duration, why string) store.Finish {
 	if !caps.resume {
-		return failedWith(domain.OutcomeLost, unknown(message+"; it can't be known whether the ERP has the order", nil))
+		return failedWith(domain.OutcomeLost, unknown(why+"; it can't be known whether the ERP has the order", nil))
 	}
 	finish := store.Finish{
-		Outcome: domain.OutcomeLost, Status: domain.Pending, Error: exportError(port.Internal, message, true),
+		Outcome: domain.OutcomeLost, Status: domain.Pending, Error: exportError(port.Internal, why, true),
 	}
 	if !caps.fenced {
 		finish.NextAttemptIn = max(0, leaseLeft)

@@ -342,7 +342,7 @@ func TestWhatBecomesOfAnExportWhoseHostDied(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got := decision{finish: testRules().reclaim(domain.Export{}, tc.caps, tc.left)}
+			got := decision{finish: testRules().reclaim(tc.caps, tc.left, "why")}
 			if diff := cmp.Diff(tc.want, summary(got)); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}

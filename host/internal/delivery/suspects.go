@@ -1,8 +1,11 @@
 package delivery
 
 import (
+	"context"
+	"sync"
 	"time"
 
+	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/domain"
 )
 
@@ -24,19 +27,69 @@ func (l *lane) startSuspects(t *target) {
 	})
 }
 
+// mostLoners bounds the processes that run suspects of one connector type. One
+// suspect that hangs holds up none of other connections, and a few of them
+// don't either.
+const mostLoners = 4
+
+// loners are the processes that run suspects of one connector type.
+type loners struct {
+	open   func() (connector.Port, error)
+	tokens chan struct{} // one for each process that may be used
+
+	mu   sync.Mutex
+	free []connector.Port // guarded by mu: opened before; the last used one is last
+}
+
+func newLoners(open func() (connector.Port, error)) *loners {
+	l := &loners{open: open, tokens: make(chan struct{}, mostLoners)}
+	for range mostLoners {
+		l.tokens <- struct{}{}
+	}
+	return l
+}
+
+// with calls use with a process that nobody else uses meanwhile, when there is
+// one. It says no if there was none, or ctx has ended, or use says no.
+func (l *loners) with(ctx context.Context, use func(connector.Port) bool) bool {
+	select {
+	case <-l.tokens:
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { l.tokens <- struct{}{} }()
+	port, err := l.take()
+	if err != nil {
+		return false
+	}
+	defer l.giveBack(port)
+	return use(port)
+}
+
+func (l *loners) take() (connector.Port, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last := len(l.free) - 1; last >= 0 {
+		port := l.free[last]
+		l.free = l.free[:last]
+		return port, nil
+	}
+	return l.open()
+}
+
+func (l *loners) giveBack(port connector.Port) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, port)
+}
+
 // runSuspects runs the exports that were under way when their connector died:
 // one after the other, each alone in a process, so that the one that kills it
 // harms no other. Innocent ones go through here like any other.
 func (l *lane) runSuspects(t *target) {
-	alone := l.e.slotsOf(t.conn.ConnectorType, t.port).alone
+	loners := l.e.slotsOf(t.conn.ConnectorType, t.port).loners
 	for !l.e.isStopping() {
-		select {
-		case <-alone:
-		case <-l.e.working.Done():
-			return
-		}
-		more := l.runSuspect(t)
-		alone <- struct{}{}
+		more := loners.with(l.e.working, func(isolated connector.Port) bool { return l.runSuspect(t, isolated) })
 		if !more {
 			return
 		}
@@ -44,15 +97,11 @@ func (l *lane) runSuspects(t *target) {
 }
 
 // runSuspect runs one suspect and says whether there may be another one.
-func (l *lane) runSuspect(t *target) bool {
-	isolated, err := l.e.o.Registry.Isolated(t.conn.ConnectorType)
-	if err != nil {
-		return false
-	}
+func (l *lane) runSuspect(t *target, isolated connector.Port) bool {
 	host := l.e.host.Load()
 	asked := time.Now()
-	claimed, err := l.e.claim(host, t.conn, 1, true)
-	if err != nil || len(claimed) == 0 {
+	claimed, ok := l.e.claim(host, t.conn, 1, true)
+	if !ok || len(claimed) == 0 {
 		return false
 	}
 	r := &run{

@@ -74,8 +74,8 @@ func (e *Engine) startProbe(id uuid.UUID) {
 }
 
 // probe finds out whether a connection that is down works again. The row is
-// read anew and the next probe planned before this one starts, so that two
-// hosts hardly ever probe at once; if they do, nothing is lost.
+// read anew and the next probe planned before this one starts, so that of
+// several hosts one probes: each login with a wrong password counts.
 func (e *Engine) probe(id uuid.UUID) error {
 	ctx, cancel := context.WithTimeout(e.working, callTimeout+e.o.Knobs.ProbeTimeout)
 	defer cancel()
@@ -88,8 +88,9 @@ func (e *Engine) probe(id uuid.UUID) error {
 		return nil
 	}
 	planned := circuit.Probing(health, time.Now().UTC(), rand.Float64())
-	if err := e.o.Store.SetHealth(ctx, id, conn.UpdatedAt, planned); err != nil {
-		return fmt.Errorf("plan next probe: %w", err)
+	mine, err := e.o.Store.PlanProbe(ctx, id, conn.UpdatedAt, health, planned)
+	if err != nil || !mine {
+		return err
 	}
 	code, reason := e.tryConnection(ctx, conn)
 	if e.isStopping() {

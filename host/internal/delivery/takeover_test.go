@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,8 +102,19 @@ func TestAHostThatIsPausedIsReplacedAndCanDoNoHarmWhenItWakes(t *testing.T) {
 			if after := w.get(got); after.Status != domain.Sent || w.outcomes(got) != "LOST DELIVERED" {
 				t.Errorf("afterwards it is %s, attempts %s", after.Status, w.outcomes(got))
 			}
+			if why := w.firstError(got); !strings.Contains(why, "the host cut off died, was stopped or was paused") {
+				t.Errorf("the lost attempt ended because %q", why)
+			}
 		})
 	}
+}
+
+// firstError is why the first attempt of an export ended.
+func (w *world) firstError(e domain.Export) string {
+	w.t.Helper()
+	attempts, err := w.store.Attempts(context.Background(), e.OrgID, e.ID)
+	must(w.t, err)
+	return attempts[0].Error.Message
 }
 
 func TestAfterARestartTheExportsOfThePredecessorGoOnAtOnce(t *testing.T) {
@@ -191,10 +203,16 @@ func TestAHostThatWasDeclaredDeadGoesOnUnderANewID(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		p := newERP()
 		conn := w.connection()
-		e := w.run(w.options(registry{erpType: p}))
+		o := w.options(registry{erpType: p})
+		told := make(chan uuid.UUID, 10)
+		o.Registered = func(id uuid.UUID) { told <- id }
+		e := w.run(o)
 		old := e.HostID()
 		must(t, w.store.StopHost(t.Context(), old))
 		eventually(t, "it has a new id", func() bool { return e.HostID() != old })
+		if first, second := <-told, <-told; first != old || second != e.HostID() {
+			t.Errorf("its ids were said to be %s and %s, they are %s and %s", first, second, old, e.HostID())
+		}
 		exports := w.accept(conn, 10)
 		e.Nudge(conn.ID)
 		w.await(domain.Sent, exports...)
@@ -391,6 +409,49 @@ func TestStopCutsShortWhatTakesTooLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stuck is a store whose look for due connections does not end before its
+// channel is closed, whatever its caller says.
+type stuck struct {
+	store.Store
+	looks atomic.Int32
+	end   chan struct{}
+}
+
+func (s *stuck) DueConnections(ctx context.Context, types []string) ([]domain.Connection, error) {
+	if s.looks.Add(1) > 1 {
+		<-s.end
+	}
+	return s.Store.DueConnections(ctx, types)
+}
+
+func TestAStopThatRunsOutOfTimeCutsShortWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	w := onSQLite(t)
+	p := newERP()
+	begun, cut := make(chan struct{}), make(chan struct{})
+	p.deliver = func(ctx context.Context, _ *connectorv1.ExportStart, _ connector.Sink) (*connectorv1.ExportResult, error) {
+		close(begun)
+		<-ctx.Done()
+		close(cut)
+		return nil, ctx.Err()
+	}
+	w.accept(w.connection(), 1)
+	s := &stuck{Store: w.store, end: make(chan struct{})}
+	o := w.options(registry{erpType: p})
+	o.Store = s
+	e := delivery.New(o)
+	must(t, e.Start(t.Context()))
+	<-begun
+	eventually(t, "the sweep is stuck", func() bool { return s.looks.Load() > 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := e.Stop(ctx); err == nil {
+		t.Error("the stop says that all has ended")
+	}
+	<-cut // or the test hangs
+	close(s.end)
 }
 
 func TestAStoppedHostIsMarkedStopped(t *testing.T) {

@@ -169,6 +169,7 @@ func quick() delivery.Knobs {
 func (w *world) options(ports registry) delivery.Options {
 	payloads, err := payload.OpenDir(w.t.TempDir())
 	must(w.t, err)
+	w.t.Cleanup(func() { _ = payloads.Close() })
 	return delivery.Options{
 		Store: sweptStore{w.store, &w.sweeps}, Registry: ports, Payloads: payloads,
 		OpenConfig:  func(domain.Connection) ([]byte, error) { return []byte("{}"), nil },

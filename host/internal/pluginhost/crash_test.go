@@ -269,3 +269,21 @@ func TestIsolatedRunsOneCallAtATimeInAProcessOfItsOwn(t *testing.T) {
 		t.Error("the stopped process answered")
 	}
 }
+
+func TestTwoIsolatedPortsHaveAProcessEach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	install(t, w.dir, "noop", behavior{})
+	h := w.start()
+	var pids []int
+	for range 2 {
+		lonely, err := h.Isolated("NOOP")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pidOf(t, lonely))
+	}
+	if shared := w.status("noop").PID; pids[0] == pids[1] || pids[0] == shared || pids[1] == shared {
+		t.Errorf("isolated calls run in the processes %v, shared ones in %d", pids, shared)
+	}
+}

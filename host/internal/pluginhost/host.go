@@ -40,8 +40,8 @@ type Host struct {
 
 	mu       sync.Mutex
 	units    map[string]*unit // by file name
-	isolated map[string]*isolate
-	lock     *lock.File // as last read; nil: not yet
+	isolated []*isolate       // one for each port that Isolated made
+	lock     *lock.File       // as last read; nil: not yet
 	started  bool
 	stopped  bool
 
@@ -72,7 +72,7 @@ func Open(opts Options) (*Host, error) {
 		opts: opts, log: opts.Logger, redact: redact.New(), dir: dir, launcher: launcher,
 		env:    connectorEnv(opts),
 		halted: make(chan struct{}), missing: map[string]bool{},
-		units: map[string]*unit{}, isolated: map[string]*isolate{},
+		units: map[string]*unit{},
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routes{})
@@ -142,10 +142,7 @@ func (h *Host) Stop(ctx context.Context) error {
 		return nil
 	}
 	h.stopped = true
-	isolated := make([]*isolate, 0, len(h.isolated))
-	for _, i := range h.isolated {
-		isolated = append(isolated, i)
-	}
+	isolated := h.isolated // none is added any more
 	h.mu.Unlock()
 
 	timer := context.AfterFunc(ctx, func() { close(h.halted) })

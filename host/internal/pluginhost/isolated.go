@@ -10,9 +10,9 @@ import (
 	"github.com/orderport/orderport/host/internal/connector"
 )
 
-// isolate is the extra process of one connector type, for exports that may
-// kill their connector. It is started when it is needed, runs one call at a
-// time, and is stopped when it has been idle for a while.
+// isolate is an extra process of one connector type, for exports that may kill
+// their connector. It is started when it is needed, runs one call at a time,
+// and is stopped when it has been idle for a while.
 type isolate struct {
 	host          *Host
 	connectorType string

@@ -79,7 +79,9 @@ func (h *Host) portOf(connectorType string) (*port, error) {
 	return p, nil
 }
 
-// Isolated returns a Port of a type whose process nobody else uses.
+// Isolated returns a Port of a type whose process nobody else uses. The process
+// is started when it is needed and stopped when it has been idle for a while;
+// the Port stays good.
 func (h *Host) Isolated(connectorType string) (connector.Port, error) {
 	p, err := h.portOf(connectorType)
 	if err != nil {
@@ -90,12 +92,8 @@ func (h *Host) Isolated(connectorType string) (connector.Port, error) {
 	if h.stopped {
 		return nil, &connector.UnavailableError{Type: connectorType, Reason: errStopped.Error()}
 	}
-	i := h.isolated[connectorType]
-	if i == nil {
-		i = newIsolate(h, connectorType)
-		h.isolated[connectorType] = i
-	}
-	p.isolate = i
+	p.isolate = newIsolate(h, connectorType)
+	h.isolated = append(h.isolated, p.isolate)
 	return p, nil
 }
 

@@ -98,6 +98,11 @@ type Connections interface {
 	// does nothing if the connection was updated after "asOf", the updated_at
 	// that the caller acted on.
 	SetHealth(ctx context.Context, id uuid.UUID, asOf time.Time, h domain.Health) error
+	// PlanProbe is SetHealth for a connection that is DOWN, if its next probe is
+	// still the one of seen: of several hosts that are about to probe, one is
+	// answered true. A call whose answer was lost is answered false when it is
+	// repeated; then the probe comes at the time that it has planned.
+	PlanProbe(ctx context.Context, id uuid.UUID, asOf time.Time, seen, planned domain.Health) (mine bool, err error)
 	// ActiveConnections lists the active connections of the given types, all
 	// organizations, for ack polling and probes. Sealed configs included.
 	ActiveConnections(ctx context.Context, connectorTypes []string) ([]domain.Connection, error)

@@ -161,6 +161,18 @@ func (s *Store) SetHealth(ctx context.Context, id uuid.UUID, asOf time.Time, h d
 	return nil
 }
 
+// PlanProbe implements store.Connections.
+func (s *Store) PlanProbe(ctx context.Context, id uuid.UUID, asOf time.Time, seen, planned domain.Health) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `
+		UPDATE erp_connection SET next_probe_at = $4, upkeep_count = upkeep_count + 1
+		WHERE id = $1 AND updated_at <= $2 AND health_state = $5 AND next_probe_at IS NOT DISTINCT FROM $3`,
+		id, asOf, seen.NextProbeAt, planned.NextProbeAt, string(domain.Down))
+	if err != nil {
+		return false, fmt.Errorf("plan next probe: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
 // ConnectionsToReseal implements store.Connections.
 func (s *Store) ConnectionsToReseal(ctx context.Context, keyID string, after uuid.UUID, limit int) ([]domain.Connection, error) {
 	return s.connections(ctx, "list connections to re-seal", selectConnection+`

@@ -206,6 +206,23 @@ func (s *Store) SetHealth(ctx context.Context, id uuid.UUID, asOf time.Time, h d
 	})
 }
 
+// PlanProbe implements store.Connections.
+func (s *Store) PlanProbe(ctx context.Context, id uuid.UUID, asOf time.Time, seen, planned domain.Health) (mine bool, err error) {
+	err = s.inTx(ctx, "plan next probe", func(ctx context.Context, tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `
+			UPDATE erp_connection SET next_probe_at = ?4, upkeep_count = upkeep_count + 1
+			WHERE id = ?1 AND updated_at <= ?2 AND health_state = ?5 AND next_probe_at IS ?3`,
+			id.String(), micros(asOf), microsOrNull(seen.NextProbeAt), microsOrNull(planned.NextProbeAt), string(domain.Down))
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		mine = n == 1
+		return err
+	})
+	return mine && err == nil, err
+}
+
 // ConnectionsToReseal implements store.Connections.
 func (s *Store) ConnectionsToReseal(ctx context.Context, keyID string, after uuid.UUID, limit int) ([]domain.Connection, error) {
 	return s.connections(ctx, "list connections to re-seal",

@@ -123,6 +123,43 @@ var connectionTests = map[string]func(w *World){
 		w.must(err)
 		want(w.T, "health", c.Health.State, domain.HealthUnknown)
 	},
+	"one of several hosts plans the next probe": func(w *World) {
+		first, later := now().Add(-time.Second), now().Add(time.Minute)
+		seen := domain.Health{State: domain.Down, Code: port.Unreachable, Reason: "gone", NextProbeAt: &first}
+		planned := seen
+		planned.NextProbeAt = &later
+		w.must(w.S.SetHealth(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, seen))
+		for _, want := range []bool{true, false} {
+			mine, err := w.S.PlanProbe(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, seen, planned)
+			w.must(err)
+			if mine != want {
+				w.T.Errorf("the probe is ours: %t, want %t", mine, want)
+			}
+		}
+		c, err := w.S.ConnectionByID(w.Ctx, w.Conn.ID)
+		w.must(err)
+		same(w.T, c.Health, planned)
+	},
+	"a probe that was never planned can be": func(w *World) {
+		later := now().Add(time.Minute)
+		w.must(w.S.SetHealth(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, domain.Health{State: domain.Down}))
+		mine, err := w.S.PlanProbe(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, domain.Health{}, domain.Health{NextProbeAt: &later})
+		w.must(err)
+		want(w.T, "ours", mine, true)
+	},
+	"nobody probes what works again or was changed": func(w *World) {
+		later := now().Add(time.Minute)
+		planned := domain.Health{NextProbeAt: &later}
+		mine, err := w.S.PlanProbe(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, domain.Health{}, planned)
+		w.must(err)
+		want(w.T, "ours though it is not down", mine, false)
+		c, err := w.S.UpdateConfig(w.Ctx, w.Org.ID, w.Conn.ID, w.Conn.Sealed, w.audit(w.Org.ID, "connection.update"))
+		w.must(err)
+		w.must(w.S.SetHealth(w.Ctx, w.Conn.ID, c.UpdatedAt, domain.Health{State: domain.Down}))
+		mine, err = w.S.PlanProbe(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, domain.Health{}, planned)
+		w.must(err)
+		want(w.T, "ours though it was changed", mine, false)
+	},
 	"a test sets last_test_at, and a successful one closes the circuit": func(w *World) {
 		w.must(w.S.SetHealth(w.Ctx, w.Conn.ID, w.Conn.UpdatedAt, domain.Health{State: domain.Down, Failures: 3, Reason: "gone"}))
 		w.must(w.S.RecordTest(w.Ctx, w.Org.ID, w.Conn.ID, false))
