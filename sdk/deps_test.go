@@ -13,9 +13,13 @@ func TestImports(t *testing.T) {
 	const ours = "github.com/orderport/orderport/"
 	for pkg, forbidden := range map[string]map[string]string{
 		"./": {
-			ours + "host":        "a connector knows nothing of the host's inside",
-			ours + "migrations":  "a connector has no database of ours",
-			ours + "sdk/sdktest": "test code must not end up in a connector binary",
+			ours + "host":             "a connector knows nothing of the host's inside",
+			ours + "migrations":       "a connector has no database of ours",
+			ours + "sdk/sdktest":      "test code must not end up in a connector binary",
+			ours + "sdk/conformance":  "test code must not end up in a connector binary",
+			"github.com/pkg/sftp":     "only the conformance checks bring a server",
+			"golang.org/x/crypto/ssh": "only the conformance checks bring a server",
+			"go.yaml.in/":             "only the conformance checks read YAML",
 		},
 		"./port": {
 			"github.com/hashicorp/": "the host brings its own runner",

@@ -425,23 +425,25 @@ func TestTheProcessEndsWhenItsParentIsKilled(t *testing.T) {
 	(&started{dir: dir}).wantNoSocket(t)
 }
 
-func TestStartedByHandItSaysHowToUseIt(t *testing.T) {
+func TestStartedWronglyItSaysWhy(t *testing.T) {
 	t.Parallel()
-	for role, env := range map[string][]string{
-		"connector":     nil,
-		"undescribable": {port.CookieKey + "=" + port.CookieValue},
+	cookie := port.CookieKey + "=" + port.CookieValue
+	for what, env := range map[string][]string{
+		"without a host":                       {roleEnv + "=connector"},
+		"with a description against the rules": {roleEnv + "=undescribable", cookie},
+		"by a host of another protocol":        {roleEnv + "=connector", cookie, "PLUGIN_PROTOCOL_VERSIONS=2,3"},
 	} {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(env, roleEnv+"="+role)
+		cmd.Env = env
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		err := cmd.Run()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-			t.Errorf("%s: ended with %v, want status 1", role, err)
+			t.Errorf("%s: ended with %v, want status 1", what, err)
 		}
 		if stdout.Len() > 0 || stderr.Len() == 0 {
-			t.Errorf("%s: stdout %q, stderr %q", role, &stdout, &stderr)
+			t.Errorf("%s: stdout %q, stderr %q", what, &stdout, &stderr)
 		}
 	}
 }

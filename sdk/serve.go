@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,12 +46,18 @@ const streamWorkers = 128
 // The process ends with status 0 when the host asks for it, when it gets
 // SIGTERM (running calls may finish, for five seconds), and within two seconds
 // when the host has died. It ends with status 1 when it was not started by a
-// host, or when Describe breaks the rules; standard error then says why.
+// host, or by one that speaks another protocol version, or when Describe breaks
+// the rules; standard error then says why.
 func Serve(connector Connector) {
 	if os.Getenv(port.CookieKey) != port.CookieValue {
 		fmt.Fprintf(os.Stderr, "This is an Orderport connector; it is started by the Orderport host.\n"+
 			"Put it into the host's plugin directory (ORDERPORT_PLUGIN_DIR) under a name that starts\n"+
 			"with %q and run: orderport connector list\n", port.BinaryPrefix)
+		os.Exit(1)
+	}
+	if offered := os.Getenv(protocolVersionsEnv); !speaksWith(offered) {
+		fmt.Fprintf(os.Stderr, "This connector speaks version %d of the connector protocol; the host speaks %s.\n",
+			port.ProtocolVersion, offered)
 		os.Exit(1)
 	}
 	p := &process{stderr: os.Stderr, parent: os.Getppid(), ended: make(chan struct{})}
@@ -65,6 +72,15 @@ func Serve(connector Connector) {
 	p.serve()
 	runtime.KeepAlive(slack)
 	os.Exit(0)
+}
+
+// protocolVersionsEnv holds the protocol versions that the host speaks.
+const protocolVersionsEnv = "PLUGIN_PROTOCOL_VERSIONS"
+
+// speaksWith says whether a host with these versions can be served. go-plugin
+// would serve any host, which would then have to notice by itself.
+func speaksWith(offered string) bool {
+	return offered == "" || slices.Contains(strings.Split(offered, ","), strconv.Itoa(port.ProtocolVersion))
 }
 
 // heapSlack lets the heap grow by 24 MiB, and not only by as much as is alive,

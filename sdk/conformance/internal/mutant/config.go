@@ -1,0 +1,51 @@
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"sync"
+
+	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/configschema"
+	"github.com/orderport/orderport/sdk/port"
+)
+
+//go:embed config.schema.json
+var configSchema []byte
+
+type config struct {
+	Mode     string `json:"mode"`
+	Dir      string `json:"dir"`
+	AckDir   string `json:"ack_dir"`
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+	HostKey  string `json:"host_key"`
+	Token    string `json:"token"`
+	Retries  int    `json:"retries"`
+}
+
+// schema compiles the schema once.
+var schema = sync.OnceValues(func() (*configschema.Schema, error) { return configschema.Compile(configSchema) })
+
+// decode checks and reads a config.
+func (m *mutant) decode(connection *connectorv1.Connection) (config, *connectorv1.Error) {
+	var c config
+	s, err := schema()
+	if err != nil {
+		return c, fault(port.Internal, "the schema: %v", err)
+	}
+	violations := s.Validate(connection.GetConfig())
+	if len(violations) > 0 {
+		e := fault(port.InvalidConfig, "the config is not valid: %s", violations[0])
+		for _, v := range violations {
+			e.Violations = append(e.Violations, &connectorv1.FieldViolation{Path: v.Path, Message: v.Message})
+		}
+		return c, e
+	}
+	if err := json.Unmarshal(connection.GetConfig(), &c); err != nil {
+		return c, fault(port.InvalidConfig, "the config can't be read")
+	}
+	return c, nil
+}

@@ -1,0 +1,9 @@
+package main
+
+import "sync"
+
+// state is what a broken connector remembers from call to call; the sound one
+// remembers nothing.
+type state struct {
+	mu sync.Mutex
+}
