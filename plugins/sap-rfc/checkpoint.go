@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/orderport/orderport/sdk"
 )
 
 // stage says how far an export had come when its checkpoint was saved.
@@ -25,8 +25,7 @@ const (
 // checkpoint is what the host keeps between attempts. Later versions of the
 // connector must be able to read it.
 type checkpoint struct {
-	Version int   `json:"v"`
-	Stage   stage `json:"stage"`
+	Stage stage `json:"stage"`
 	// Reference is in the document, in ReferenceField.
 	Reference      string `json:"reference"`
 	ReferenceField string `json:"reference_field"`
@@ -43,34 +42,27 @@ type checkpoint struct {
 	Errors []string `json:"errors,omitempty"`
 }
 
-const checkpointVersion = 1
+// checkpoints is how they are kept.
+var checkpoints = sdk.Checkpoints[checkpoint]{Version: 1}
 
-func (c checkpoint) encode() []byte {
-	c.Version = checkpointVersion
-	data, err := json.Marshal(c)
-	if err != nil {
-		panic(err) // a struct of strings and a time always marshals
-	}
-	return data
-}
-
-// decodeCheckpoint refuses what it can't be sure to understand: to guess here
-// is to lose an order or to create it twice.
-func decodeCheckpoint(data []byte) (checkpoint, error) {
-	var c checkpoint
-	if err := json.Unmarshal(data, &c); err != nil {
-		return checkpoint{}, fmt.Errorf("the checkpoint can't be read: %w", err)
-	}
-	if c.Version != checkpointVersion {
-		return checkpoint{}, fmt.Errorf("the checkpoint has version %d; this connector knows %d", c.Version, checkpointVersion)
+// loadCheckpoint returns the checkpoint of the earlier attempts; without one,
+// nothing has been announced. It refuses what it can't be sure to understand: to
+// guess here is to lose an order or to create it twice.
+func loadCheckpoint(req *sdk.ExportRequest, reference string) (checkpoint, error) {
+	c, found, err := checkpoints.Load(req)
+	switch {
+	case err != nil:
+		return checkpoint{}, unknown(reference, "", err.Error())
+	case !found:
+		return checkpoint{Stage: withdrawn}, nil
 	}
 	switch c.Stage {
 	case creating, committed, withdrawn:
 	default:
-		return checkpoint{}, fmt.Errorf("the checkpoint has the unknown stage %q", c.Stage)
+		return checkpoint{}, unknown(reference, "", fmt.Sprintf("the checkpoint has the unknown stage %q", c.Stage))
 	}
 	if c.Reference == "" || c.ReferenceField == "" {
-		return checkpoint{}, errors.New("the checkpoint names no reference")
+		return checkpoint{}, unknown(reference, "", "the checkpoint names no reference")
 	}
 	return c, nil
 }

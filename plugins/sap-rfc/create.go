@@ -35,7 +35,7 @@ func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, e
 		Stage: creating, Reference: e.reference, ReferenceField: e.cfg.ReferenceField, System: system,
 		Customer: e.order.customer, SalesOrg: e.cfg.SalesOrg, Until: until,
 	}
-	if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
+	if err := checkpoints.Save(ctx, e.req, cp, cp.Reference); err != nil {
 		return sdk.ExportResult{}, err
 	}
 	if e.cfg.CreateFunction != "" {
@@ -47,7 +47,7 @@ func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, e
 		return sdk.ExportResult{}, err
 	}
 	cp.Stage, cp.Errors = committed, e.rows.errors()
-	if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
+	if err := checkpoints.Save(ctx, e.req, cp, cp.Reference); err != nil {
 		return sdk.ExportResult{}, err
 	}
 	return e.confirm(ctx, cp, system, false)
@@ -71,7 +71,7 @@ func (e *export) createAndCommit(ctx context.Context, cp *checkpoint, call rfc.C
 	cp.Document = reply.Values["SALESDOCUMENT"]
 	if cp.Errors = e.rows.errors(); len(cp.Errors) > 0 {
 		// What is missing of the order is known only now.
-		if err := e.req.SaveCheckpoint(ctx, cp.encode(), cp.Reference); err != nil {
+		if err := checkpoints.Save(ctx, e.req, *cp, cp.Reference); err != nil {
 			return err
 		}
 	}
@@ -202,7 +202,7 @@ func (e *export) rejected(ctx context.Context, cp checkpoint, err error) error {
 // so that the next one need not wait for it.
 func (e *export) withdraw(ctx context.Context, cp checkpoint, reason error) error {
 	cp.Stage, cp.Document, cp.Errors = withdrawn, "", nil
-	if err := e.req.SaveCheckpoint(context.WithoutCancel(ctx), cp.encode(), ""); err != nil {
+	if err := checkpoints.Save(context.WithoutCancel(ctx), e.req, cp, ""); err != nil {
 		return err
 	}
 	return reason

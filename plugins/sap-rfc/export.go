@@ -59,12 +59,9 @@ func (e *export) deliver(ctx context.Context) (sdk.ExportResult, error) {
 	if p := e.req.Resume.Payload; p != nil {
 		e.storageKey = p.StorageKey
 	}
-	cp := checkpoint{Stage: withdrawn}
-	if e.req.Resume.Checkpoint != nil {
-		var err error
-		if cp, err = decodeCheckpoint(e.req.Resume.Checkpoint); err != nil {
-			return sdk.ExportResult{}, unknown(e.reference, "", err.Error())
-		}
+	cp, err := loadCheckpoint(e.req, e.reference)
+	if err != nil {
+		return sdk.ExportResult{}, err
 	}
 	if cp.Stage == withdrawn {
 		if err := e.refuseToCreate(); err != nil {

@@ -407,3 +407,27 @@ func TestAnExportThatFindsNoFreeSessionGivesWay(t *testing.T) {
 		t.Errorf("got %#v", err)
 	}
 }
+
+// A checkpoint that can't be understood says that the order may be in SAP.
+func TestACheckpointThatIsNotUnderstoodIsNotGuessedAt(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]string{
+		"no JSON":              `x`,
+		"a later version":      `{"version":2,"data":{"stage":"creating","reference":"OP","reference_field":"PURCH_NO_C"}}`,
+		"an unknown stage":     `{"version":1,"data":{"stage":"perhaps","reference":"OP","reference_field":"PURCH_NO_C"}}`,
+		"no reference":         `{"version":1,"data":{"stage":"creating"}}`,
+		"somebody else's":      `{"tmp":"a"}`,
+		"nothing in it at all": ``,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			e := b.host.NewExport(nwrfcFields().json(), sdktest.SampleOrder())
+			e.Checkpoint = []byte(data)
+			result, err := e.Run(t.Context())
+			if err != nil || result.GetError().GetCode() != connectorv1.ErrorCode_ERROR_CODE_OUTCOME_UNKNOWN || b.sap.opened != 0 {
+				t.Errorf("%v, %v", result, err)
+			}
+		})
+	}
+}

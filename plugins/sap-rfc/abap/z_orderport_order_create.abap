@@ -8,8 +8,8 @@
 *" on those that the connector fills.
 *"
 *" SALESDOCUMENT comes back initial if the order is certainly not saved.
-*" With an error in RETURN and a number, the commit itself has failed, and
-*" the connector finds out what became of the order.
+*" With an abort (A) in RETURN and a number, the commit itself has failed,
+*" and the connector finds out what became of the order.
 *"---------------------------------------------------------------------
 FUNCTION z_orderport_order_create.
 *"*"Local Interface:
@@ -82,6 +82,8 @@ FUNCTION z_orderport_order_create.
     IMPORTING
       return = ls_message.
   IF ls_message-type CA 'EAX'.
+* An abort, whatever the caller takes of an order with errors.
+    ls_message-type = 'A'.
     APPEND ls_message TO return.
   ENDIF.
   salesdocument = lv_number.

@@ -21,7 +21,7 @@ func createAndCommit(s *Session, in Parameters) (Parameters, error) {
 		return out, nil
 	}
 	if !s.save(true) {
-		out.Tables["RETURN"] = append(out.Tables["RETURN"], message("E", "S&", "101", "Error in update task"))
+		out.Tables["RETURN"] = append(out.Tables["RETURN"], message("A", "S&", "101", "Error in update task"))
 	}
 	out.Values["SALESDOCUMENT"] = number
 	return out, nil
