@@ -1,0 +1,7 @@
+"""The archive's entry: see filedrop/process.py."""
+
+import sys
+
+from filedrop.process import main
+
+sys.exit(main())
