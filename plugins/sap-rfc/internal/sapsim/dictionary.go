@@ -122,7 +122,20 @@ type lexicon struct {
 	functions  map[string]*Function
 }
 
-func newLexicon(release Release, customer bool) *lexicon {
+// Own is a function module that a test brings along.
+type Own struct {
+	Name string
+	// Interface is its parameters: DIRECTION NAME TYPE, separated by semicolons.
+	// The direction is i, e, c or t, in capitals if the parameter is required;
+	// TYPE is a kind such as C10, N6, D, T, P7.3, I4 or S, or a structure's name.
+	Interface string
+	// Structures are further structures: NAME:TYPE, separated by blanks.
+	Structures map[string]string
+	// Body is what it does; nil is nothing.
+	Body func(*Session, Parameters) (Parameters, error)
+}
+
+func newLexicon(release Release, customer bool, own []Own) *lexicon {
 	l := &lexicon{release: release, structures: map[string]*Structure{}, functions: map[string]*Function{}}
 	for _, name := range slices.Sorted(maps.Keys(structures)) {
 		l.structures[name] = l.structure(name, structures[name])
@@ -137,6 +150,16 @@ func newLexicon(release Release, customer bool) *lexicon {
 		for name, parameters := range customerInterfaces {
 			l.functions[name] = l.function(name, parameters)
 		}
+	}
+	for _, o := range own {
+		for name, fields := range o.Structures {
+			l.structures[name] = l.structure(name, fields)
+		}
+		f := l.function(o.Name, o.Interface)
+		if f.body = o.Body; f.body == nil {
+			f.body = ping
+		}
+		l.functions[o.Name] = f
 	}
 	return l
 }
@@ -217,6 +240,8 @@ func (l *lexicon) parameter(direction, name, kind string) Parameter {
 		p.Direction = Import
 	case "e":
 		p.Direction = Export
+	case "c":
+		p.Direction = Changing
 	default:
 		p.Direction = Tables
 	}
@@ -229,7 +254,7 @@ func (l *lexicon) parameter(direction, name, kind string) Parameter {
 		p.Structure = s
 		return p
 	}
-	if kind[0] != 'C' && kind[0] != 'I' && kind[0] != 'D' {
+	if !strings.Contains("CNDTPIXS", kind[:1]) {
 		panic(fmt.Sprintf("parameter %s has no type", name))
 	}
 	p.Field = parseField(name, kind)

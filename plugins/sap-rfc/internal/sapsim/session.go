@@ -43,6 +43,7 @@ type Session struct {
 	user     *userData
 	language string // SAP's letter
 	done     chan struct{}
+	killed   chan struct{}
 
 	mu      sync.Mutex
 	running bool // guarded by mu
@@ -92,7 +93,7 @@ func (s *System) logon(l Logon) (*Session, error) {
 	if s.options.MaxSessions > 0 && len(s.sessions) >= s.options.MaxSessions {
 		return nil, &Failure{Kind: Communication, Key: "RFC_COMMUNICATION_FAILURE", Message: "max no of conversations exceeded"}
 	}
-	session := &Session{system: s, user: u, language: languageKey(l.Language), done: make(chan struct{})}
+	session := &Session{system: s, user: u, language: languageKey(l.Language), done: make(chan struct{}), killed: make(chan struct{})}
 	s.sessions[session] = true
 	s.logons++
 	return session, nil
@@ -134,13 +135,8 @@ func (s *Session) Call(ctx context.Context, function string, in Parameters) (Par
 	case <-ctx.Done():
 		s.Close()
 		return Parameters{}, ctx.Err()
-	case <-s.done:
-		select {
-		case r := <-ended:
-			return r.out, r.err
-		default:
-			return Parameters{}, ErrDropped
-		}
+	case <-s.killed:
+		return Parameters{}, ErrDropped
 	}
 }
 
@@ -287,7 +283,14 @@ func (s *Session) Close() {
 	s.system.mu.Unlock()
 }
 
-func (s *Session) kill() { s.Close() }
+func (s *Session) kill() {
+	s.mu.Lock()
+	if !s.closed {
+		close(s.killed)
+	}
+	s.mu.Unlock()
+	s.Close()
+}
 
 // rollBack drops the unit of work and the locks. No call is running, or it is
 // the caller.
@@ -298,7 +301,7 @@ func (s *Session) rollBack() {
 	maps.DeleteFunc(s.system.locks, func(_ string, l lock) bool { return l.session == s })
 }
 
-// ID and client of the system, and what is known of it.
+// Identity is what a system says of itself.
 type Identity struct{ SystemID, Client, Host, Release string }
 
 // Identity returns what the system says of itself.

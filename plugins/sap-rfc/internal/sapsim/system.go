@@ -23,6 +23,8 @@ type Options struct {
 	Quirks   Quirks
 	// Customer says that the functions of the folder abap are installed.
 	Customer bool
+	// Own are further functions, or others in the place of known ones.
+	Own []Own
 	// LockAfter is how many wrong passwords in a row lock a user; 0 is five.
 	LockAfter int
 	// MaxSessions is how many sessions there may be at a time; 0 is any number.
@@ -100,6 +102,12 @@ type LibraryQuirks struct {
 	// CutsLongText makes RfcSetChars cut what is too long. Otherwise it is an
 	// error.
 	CutsLongText bool
+	// KeepsHandles leaves the handle of a connection that is gone to the caller
+	// to close. Otherwise it is free at once, and its value may belong to the
+	// next connection.
+	KeepsHandles bool
+	// DumpsAreMessages makes a short dump code 4 instead of 3.
+	DumpsAreMessages bool
 }
 
 // System is one simulated SAP system. Its methods can be called concurrently.
@@ -151,7 +159,7 @@ func New(o Options) *System {
 		o.Users = []User{{Name: "ORDERPORT", Password: "Sesame-9"}}
 	}
 	s := &System{
-		options: o, lexicon: newLexicon(o.Release, o.Customer), stop: make(chan struct{}), quirks: o.Quirks,
+		options: o, lexicon: newLexicon(o.Release, o.Customer, o.Own), stop: make(chan struct{}), quirks: o.Quirks,
 		users: make(map[string]*userData), sessions: make(map[*Session]bool), next: o.FirstNumber,
 		locks: make(map[string]lock), calls: make(map[string]int),
 	}

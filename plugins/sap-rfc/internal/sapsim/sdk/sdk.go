@@ -1,0 +1,111 @@
+// Package sdk compiles a library with the functions and structs of the SAP
+// NetWeaver RFC library, as far as they are publicly known, for tests. Nothing
+// of SAP's is in it: behind its functions is the simulated system that package
+// gateway serves.
+//
+// The library takes the host of its connection parameters for the name of a
+// socket in its own folder.
+package sdk
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+//go:embed src
+var source embed.FS
+
+// CompilerVariable names a C compiler, in the environment.
+const CompilerVariable = "ORDERPORT_TEST_CC"
+
+// Variant is a build of the library.
+type Variant struct {
+	// Old is a library before 7.50, without RfcCancel.
+	Old bool
+	// Appended makes its structs this many bytes longer, as a later patch level
+	// may.
+	Appended int
+	// Foreign is a library without any of its functions.
+	Foreign bool
+}
+
+// FileName is what the library is called.
+const FileName = "libsapnwrfc.so"
+
+var errNoCompiler = errors.New("there is no C compiler: " + CompilerVariable + " is not set and none of cc, gcc, clang and tcc is there; make test installs one and sets it")
+
+// compiler returns the command to compile C with.
+func compiler() ([]string, error) {
+	if given := strings.Fields(os.Getenv(CompilerVariable)); len(given) > 0 {
+		return given, nil
+	}
+	for _, name := range []string{"cc", "gcc", "clang", "tcc"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return []string{path}, nil
+		}
+	}
+	return nil, errNoCompiler
+}
+
+// Build compiles the library into a folder and returns its file.
+func Build(folder string, v Variant) (string, error) {
+	cc, err := compiler()
+	if err != nil {
+		return "", err
+	}
+	work, err := os.MkdirTemp("", "sdk")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	src, err := fs.Sub(source, "src")
+	if err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(work, src); err != nil {
+		return "", err
+	}
+	file := filepath.Join(folder, FileName)
+	arguments := append(cc[1:len(cc):len(cc)], "-shared", "-fPIC", "-O1", "-g", "-o", file)
+	if v.Old {
+		arguments = append(arguments, "-DWITHOUT_CANCEL", "-DMAJOR=7200")
+	}
+	if v.Appended > 0 {
+		arguments = append(arguments, fmt.Sprintf("-DAPPENDED=%d", v.Appended))
+	}
+	unit := "library.c"
+	if v.Foreign {
+		unit = "foreign.c"
+	}
+	cmd := exec.Command(cc[0], append(arguments, unit)...)
+	cmd.Dir = work
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile the library with %s: %w\n%s", strings.Join(cc, " "), err, out)
+	}
+	return file, nil
+}
+
+// Library is Build into a folder of the test's own, with a short name: sockets
+// live there. The test is skipped if there is no compiler.
+func Library(tb testing.TB, v Variant) (folder string) {
+	tb.Helper()
+	if _, err := compiler(); err != nil {
+		tb.Skip(err)
+	}
+	folder, err := os.MkdirTemp("", "rfc")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(folder) })
+	if _, err := Build(folder, v); err != nil {
+		tb.Fatal(err)
+	}
+	return folder
+}

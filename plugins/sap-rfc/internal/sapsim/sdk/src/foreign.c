@@ -1,0 +1,2 @@
+/* A library that has nothing to do with RFC. */
+int nothing;
