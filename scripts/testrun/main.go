@@ -3,8 +3,8 @@
 //	testrun [-strict] MODULE-FOLDER... [-- GO-TEST-FLAG...]
 //
 // It runs "go test ./..." in each folder, prints the line of each package, the
-// output of what failed, the reason of each skip, and at the end one line for
-// all: "N passed, N failed, N skipped". With -strict a skip is a failure,
+// output of what failed, what tests log after "measured: ", the reason of each
+// skip, and at the end one line for all: "N passed, N failed, N skipped". With -strict a skip is a failure,
 // because the services that tests skip without are there. Two reasons still
 // count: ORDERPORT_TEST_ORDERS is not set (that data is not part of the
 // repository), or the test says that it needs root and we are not.
@@ -154,11 +154,21 @@ func (r *report) end(e event, key string) {
 	switch e.Action {
 	case "pass":
 		r.passed++
+		r.measured(lines)
 	case "fail":
 		r.failed++
 	case "skip":
 		r.skipped++
 		r.skips = append(r.skips, skip{test: key, reason: reason(lines)})
+	}
+}
+
+// measured passes on what a test says that it has measured.
+func (r *report) measured(lines []string) {
+	for _, line := range lines {
+		if _, text, ok := strings.Cut(line, "measured: "); ok {
+			fmt.Fprint(r.out, "measured: ", text)
+		}
 	}
 }
 

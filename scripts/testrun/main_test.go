@@ -29,6 +29,12 @@ func TestReport(t *testing.T) {
 			ok:     true,
 			want:   "ok  \tp\t0.1s\n1 passed, 0 failed, 0 skipped\n",
 		},
+		"what a passed test has measured is shown": {
+			events: ran + `{"Action":"output","Package":"p","Test":"T","Output":"    x_test.go:3: measured: walk 3 s\n"}` + "\n" +
+				`{"Action":"pass","Package":"p","Test":"T"}` + "\n",
+			ok:   true,
+			want: "measured: walk 3 s\n1 passed, 0 failed, 0 skipped\n",
+		},
 		"a failed test shows its output": {
 			events: ran + `{"Action":"output","Package":"p","Test":"T","Output":"boom\n"}` + "\n" +
 				`{"Action":"fail","Package":"p","Test":"T"}` + "\n",

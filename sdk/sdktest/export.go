@@ -19,6 +19,7 @@ import (
 type Fault struct {
 	refusal *connectorv1.Refusal
 	cut     bool
+	stalled bool
 	stored  bool
 }
 
@@ -28,6 +29,9 @@ var (
 	CutBefore = Fault{cut: true}
 	// CutAfter: it was stored, but the host was gone before it could say so.
 	CutAfter = Fault{cut: true, stored: true}
+	// Stall: the host does not answer. The connector waits until the context of
+	// Run ends, and has to return then.
+	Stall = Fault{stalled: true}
 )
 
 // Refuse makes the host refuse.
@@ -264,6 +268,8 @@ func (a *attempt) answer(f Fault, store func(), done *connectorv1.ExportRequest)
 			store()
 		}
 		a.cut()
+		return
+	case f.stalled:
 		return
 	default:
 		store()

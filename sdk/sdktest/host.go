@@ -9,6 +9,10 @@
 //	export.OnCheckpoint = nil
 //	export.Run(ctx) // the next attempt gets the checkpoint back
 //
+// A refused checkpoint is Refuse, an attempt that is cancelled is Stall with a
+// context that ends, acks are FetchAcks and SettleAcks. A call that goes on
+// after its end fails the test.
+//
 // What the Port's contract asks of a connector's messages is checked on the
 // way and fails the test.
 package sdktest
@@ -80,9 +84,28 @@ func New(t testing.TB, connector sdk.Connector) *Host {
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
+		awaitEnd(t, service)
 	})
 	h.client = connectorv1.NewConnectorServiceClient(conn)
 	return h
+}
+
+// afterlife is how long a connector's code may go on after all its calls.
+const afterlife = 2 * time.Second
+
+// awaitEnd fails the test if code of the connector goes on after its call, as
+// it does when it does not look at the call's context.
+func awaitEnd(t testing.TB, service connectorv1.ConnectorServiceServer) {
+	t.Helper()
+	drainer, ok := service.(interface{ Drain() <-chan struct{} })
+	if !ok {
+		return
+	}
+	select {
+	case <-drainer.Drain():
+	case <-time.After(afterlife):
+		t.Error("the connector goes on although its call has ended: hand the call's context on to whatever waits")
+	}
 }
 
 const callKey = "sdktest-call"

@@ -2,10 +2,15 @@ package sdktest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderport/orderport/sdk"
@@ -145,5 +150,78 @@ func TestEachSampleOrderIsItsOwn(t *testing.T) {
 	}
 	if n := len(sdktest.OrderWithLines(10_000, 1).GetLines()); n != 10_000 {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// slow delivers when the test says so, and counts safely.
+type slow struct {
+	counting
+	export func(context.Context, *sdk.ExportRequest) (sdk.ExportResult, error)
+}
+
+func (s slow) Export(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+	return s.export(ctx, req)
+}
+
+func TestManyExportsRunAtOneTime(t *testing.T) {
+	t.Parallel()
+	host := sdktest.New(t, slow{export: func(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+		if req.Resume.Checkpoint != nil {
+			return sdk.ExportResult{Recovered: true}, nil
+		}
+		return sdk.ExportResult{}, req.SaveCheckpoint(ctx, []byte(req.ExportID), "")
+	}})
+	var exports sync.WaitGroup
+	for i := range 200 {
+		exports.Go(func() {
+			export := host.NewExport(`{}`, sdktest.SampleOrder())
+			export.ID = fmt.Sprintf("%08d-9f0e-4c0f-8a53-6d2a7f1f9b11", i)
+			faults := []sdktest.Fault{{}, sdktest.CutBefore, sdktest.CutAfter}
+			export.OnCheckpoint = func(int) sdktest.Fault { return faults[i%len(faults)] }
+			_, _ = export.Run(t.Context())
+			export.OnCheckpoint = nil
+			result, err := export.Run(t.Context())
+			if err != nil || !result.GetSuccess() || string(export.Checkpoint) != export.ID || result.GetRecovered() != (i%3 != 1) {
+				t.Errorf("export %d: %v, %v", i, result, err)
+			}
+		})
+	}
+	exports.Wait()
+}
+
+func TestAnAttemptThatIsCancelledEnds(t *testing.T) {
+	t.Parallel()
+	var heard error
+	host := sdktest.New(t, slow{export: func(ctx context.Context, req *sdk.ExportRequest) (sdk.ExportResult, error) {
+		heard = req.SaveCheckpoint(ctx, nil, "")
+		return sdk.ExportResult{}, heard
+	}})
+	export := host.NewExport(`{}`, sdktest.SampleOrder())
+	export.OnCheckpoint = func(int) sdktest.Fault { return sdktest.Stall }
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := export.Run(ctx); status.Code(err) != codes.DeadlineExceeded || export.Checkpoint != nil {
+		t.Errorf("got %v and checkpoint %q", err, export.Checkpoint)
+	}
+	if !errors.Is(heard, context.DeadlineExceeded) && !errors.Is(heard, context.Canceled) {
+		t.Errorf("the connector heard %v", heard)
+	}
+}
+
+func TestAConnectorThatGoesOnFailsTheTest(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	defer close(release)
+	failures := test(func(tb testing.TB) {
+		host := sdktest.New(tb, slow{export: func(context.Context, *sdk.ExportRequest) (sdk.ExportResult, error) {
+			<-release
+			return sdk.ExportResult{}, nil
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, _ = host.NewExport(`{}`, sdktest.SampleOrder()).Run(ctx)
+	})
+	if len(failures) != 1 || !strings.Contains(failures[0], "goes on") {
+		t.Errorf("failures %q", failures)
 	}
 }

@@ -67,6 +67,7 @@ type connectorCommands struct {
 	List    connectorList    `cmd:"" help:"List the connector binaries, the unusable ones too, and why they are."`
 	Inspect connectorInspect `cmd:"" help:"Launch one binary, trusted or not, and show what it says of itself."`
 	Trust   connectorTrust   `cmd:"" help:"Let binaries run: pin type, version and SHA-256 in connectors.lock.json."`
+	New     connectorNew     `cmd:"" help:"Write the source of a new connector."`
 }
 
 // connectorStatus is a binary in the plugin directory.
