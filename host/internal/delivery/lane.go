@@ -77,6 +77,7 @@ func (e *Engine) look(id uuid.UUID, o lookOpts) {
 		l.share = e.slots.Join(l.poke)
 		e.lanes[id] = l
 		e.loops.Go(l.run)
+		e.poller.Expect(id)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

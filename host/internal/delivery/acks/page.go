@@ -50,8 +50,12 @@ func (p *Poller) poll(ctx context.Context, conn domain.Connection, config []byte
 	p.mu.Lock()
 	s := p.scheduleOf(conn)
 	p.mu.Unlock()
-	s.busy.Lock()
-	defer s.busy.Unlock()
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the poll that is under way: %w", ctx.Err())
+	}
+	defer func() { s.turn <- struct{}{} }()
 	work := page{
 		Poller: p, conn: conn, target: target, schedule: s,
 		address: &connectorv1.Connection{Id: conn.ID.String(), OrgSlug: slug, Config: config},
@@ -71,17 +75,20 @@ type page struct {
 	target   connector.Port
 	address  *connectorv1.Connection
 	schedule *schedule
+	// crowded says that the acks that wait leave too little room in a page for
+	// others. At most as many of them as are in flight can be about exports of
+	// ours, and those are recorded soon.
+	crowded bool
 }
-
-// maxPage bounds a page that grows because acks are left where they are.
-const maxPage = 10_000
 
 // next does one page and says whether there may be another one. Acks that are
 // left where they are come again in each page, so it must have room for them.
 func (w *page) next(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, w.o.Knobs.Timeout)
 	defer cancel()
-	limit := min(w.o.Knobs.Page+len(w.schedule.unmatched), maxPage)
+	waiting := len(w.schedule.unmatched)
+	limit := min(w.o.Knobs.Page+waiting, w.o.Knobs.MostWaiting)
+	w.crowded = w.o.Knobs.Page+waiting > w.o.Knobs.MostWaiting
 	fetched, err := w.fetch(ctx, limit)
 	if err != nil || len(fetched) == 0 {
 		if err == nil {
@@ -98,7 +105,9 @@ func (w *page) next(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return settled > 0 && len(fetched) >= limit, nil
+	// More that wait make the next page larger, so it reaches further.
+	further := settled > 0 || len(w.schedule.unmatched) > waiting && !w.crowded
+	return further && len(fetched) >= limit, nil
 }
 
 // fetch returns up to limit acks.
@@ -171,7 +180,11 @@ func (w *page) unmatched(handle string, inFlight int, still map[string]time.Time
 	if !known {
 		since = now
 	}
-	if inFlight > 0 && now.Sub(since) < w.o.Knobs.ForeignAfter {
+	patience := w.o.Knobs.ForeignAfter
+	if w.crowded {
+		patience = min(patience, w.o.Knobs.CrowdedAfter)
+	}
+	if inFlight > 0 && now.Sub(since) < patience {
 		still[handle] = since
 		return Waiting, ""
 	}

@@ -37,13 +37,15 @@ type Knobs struct {
 	// Every overrides how often each connection is polled, whatever its config
 	// says. Zero: the config's ack_poll_seconds, or 60.
 	Every       time.Duration
-	Look        time.Duration // look for connections whose time has come: 5 s
+	Look        time.Duration // look for connections whose time has come: 5 s, sooner for those that are polled often
 	Page        int           // acks in one fetch and one commit: 1,000
+	MostWaiting int           // a page that grows because acks are left where they are: 10,000
 	Concurrency int           // connections polled at one time: 16
 	Timeout     time.Duration // one page: 60 s
 	// ForeignAfter is when an ack that matches nothing is rejected although
-	// exports of the connection are in flight: 1 h.
-	ForeignAfter time.Duration
+	// exports of the connection are in flight: 1 h. CrowdedAfter is the same
+	// where so many of them wait that they keep others from being fetched: 2 min.
+	ForeignAfter, CrowdedAfter time.Duration
 }
 
 func (k Knobs) withDefaults() Knobs {
@@ -53,19 +55,20 @@ func (k Knobs) withDefaults() Knobs {
 			k.Look = min(k.Look, k.Every)
 		}
 	}
-	if k.Page == 0 {
-		k.Page = 1000
-	}
-	if k.Concurrency == 0 {
-		k.Concurrency = 16
-	}
-	if k.Timeout == 0 {
-		k.Timeout = time.Minute
-	}
-	if k.ForeignAfter == 0 {
-		k.ForeignAfter = time.Hour
-	}
+	setDefault(&k.Page, 1000)
+	setDefault(&k.MostWaiting, 10_000)
+	setDefault(&k.Concurrency, 16)
+	setDefault(&k.Timeout, time.Minute)
+	setDefault(&k.ForeignAfter, time.Hour)
+	setDefault(&k.CrowdedAfter, 2*time.Minute)
 	return k
+}
+
+func setDefault[T comparable](knob *T, value T) {
+	var zero T
+	if *knob == zero {
+		*knob = value
+	}
 }
 
 // Options are what a Poller is made of. All are required but Settled.
@@ -83,20 +86,26 @@ type Options struct {
 
 // Poller polls connections for acks.
 type Poller struct {
-	o Options
+	o       Options
+	wake    chan struct{} // buffered: look now
+	planned chan struct{} // buffered: a poll has ended, and the next one of its connection is planned
 
-	mu    sync.Mutex
-	known map[uuid.UUID]*schedule // guarded by mu
+	mu     sync.Mutex
+	known  map[uuid.UUID]*schedule // guarded by mu
+	listed bool                    // guarded by mu: known holds what was there when this host began
 }
 
 // schedule is what the poller remembers of a connection.
 type schedule struct {
-	busy    sync.Mutex // held while the connection is polled
-	next    time.Time  // guarded by Poller.mu
-	running bool       // guarded by Poller.mu: Run polls it now
-	failed  int        // guarded by Poller.mu: polls that failed in a row
+	turn    chan struct{} // holds one token: whoever has it polls the connection
+	next    time.Time     // guarded by Poller.mu
+	every   time.Duration // guarded by Poller.mu: how often, by its config; set when that was opened first
+	asOf    time.Time     // guarded by Poller.mu: updated_at of the connection
+	mine    bool          // guarded by Poller.mu: this host polls it, and its circuit is closed
+	running bool          // guarded by Poller.mu: Run polls it now
+	failed  int           // guarded by Poller.mu: polls that failed in a row
 	// unmatched says since when acks are known that match no export, by handle.
-	unmatched map[string]time.Time // guarded by busy
+	unmatched map[string]time.Time // belongs to whoever has the turn
 }
 
 // New returns a Poller.
@@ -105,8 +114,13 @@ func New(o Options) *Poller {
 	if o.Settled == nil {
 		o.Settled = func(string, Verdict, int) {}
 	}
-	return &Poller{o: o, known: make(map[uuid.UUID]*schedule)}
+	return &Poller{
+		o: o, wake: make(chan struct{}, 1), planned: make(chan struct{}, 1), known: make(map[uuid.UUID]*schedule),
+	}
 }
+
+// leastPause lies between two looks, whoever asks for one.
+const leastPause = 250 * time.Millisecond
 
 // Run polls until ctx ends, and returns when the last poll has.
 func (p *Poller) Run(ctx context.Context) {
@@ -129,11 +143,73 @@ func (p *Poller) Run(ctx context.Context) {
 				p.pollPlanned(ctx, conn)
 			})
 		}
+		if !p.rest(ctx) {
+			return
+		}
+	}
+}
+
+// rest waits until it is time to look again, and says no when ctx ends.
+func (p *Poller) rest(ctx context.Context) bool {
+	last, look := time.Now(), jittered(p.o.Knobs.Look)
+	for {
+		timer := time.NewTimer(time.Until(p.nextLook(last, look)))
 		select {
 		case <-ctx.Done():
-			return
-		case <-time.After(jittered(p.o.Knobs.Look)):
+		case <-p.planned:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		case <-p.wake:
+			timer.Reset(time.Until(last.Add(min(leastPause, look))))
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			}
 		}
+		timer.Stop()
+		return ctx.Err() == nil
+	}
+}
+
+// nextLook is when the first connection is due. With many connections some are
+// always due soon, and each look lists them all; so it comes not much more often
+// than the shortest interval asks for.
+func (p *Poller) nextLook(last time.Time, look time.Duration) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	shortest, first := 4*look, last.Add(look)
+	for _, s := range p.known {
+		if !s.mine || s.running {
+			continue
+		}
+		shortest = min(shortest, s.every)
+		if s.next.Before(first) {
+			first = s.next
+		}
+	}
+	if least := last.Add(shortest / 4); first.Before(least) {
+		return least
+	}
+	return first
+}
+
+// Expect says that the connection may have acks soon: orders are delivered over
+// it. One that nobody knew is looked at now, and not when it is usual.
+func (p *Poller) Expect(connectionID uuid.UUID) {
+	p.mu.Lock()
+	_, known := p.known[connectionID]
+	p.mu.Unlock()
+	if !known {
+		signal(p.wake)
+	}
+}
+
+// signal never blocks: one that was not taken yet says it all.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -159,7 +235,11 @@ func (p *Poller) due(ctx context.Context) ([]domain.Connection, error) {
 	for _, conn := range connections {
 		seen[conn.ID] = struct{}{}
 		s := p.scheduleOf(conn)
-		if s.running || now.Before(s.next) || conn.Health.State == domain.Down || !mine(conn) {
+		s.mine = conn.Health.State != domain.Down && mine(conn)
+		if !s.asOf.Equal(conn.UpdatedAt) {
+			s.next, s.asOf = now, conn.UpdatedAt // its config may say something else now
+		}
+		if s.running || now.Before(s.next) || !s.mine {
 			continue
 		}
 		s.running = true
@@ -170,21 +250,32 @@ func (p *Poller) due(ctx context.Context) ([]domain.Connection, error) {
 			delete(p.known, id)
 		}
 	}
+	p.listed = true
 	return due, nil
 }
 
-// scheduleOf returns what is known of a connection. A new one is polled at a
-// random moment of its first interval, so that a start does not poll all at
-// once. Called with mu held.
+// scheduleOf returns what is known of a connection. A new one is polled at
+// once. Those that are there when this host begins are polled at a random
+// moment of their first interval, so that a start does not poll all at once.
+// Called with mu held.
 func (p *Poller) scheduleOf(conn domain.Connection) *schedule {
 	s := p.known[conn.ID]
-	if s == nil {
-		first := min(p.interval(nil), 10*time.Second)
-		s = &schedule{next: time.Now().Add(time.Duration(rand.Int64N(int64(first))))}
-		p.known[conn.ID] = s
+	if s != nil {
+		return s
+	}
+	s = &schedule{turn: make(chan struct{}, 1), asOf: conn.UpdatedAt, next: time.Now()}
+	s.turn <- struct{}{}
+	p.known[conn.ID] = s
+	if !p.listed {
+		config, _ := p.o.OpenConfig(conn) // one that does not open is reported when it is polled
+		s.every = p.interval(config)
+		s.next = s.next.Add(rand.N(min(s.every, longestFirst)))
 	}
 	return s
 }
+
+// longestFirst bounds how long after the start the first poll comes.
+const longestFirst = 10 * time.Second
 
 func (p *Poller) ackTypes() []string {
 	var types []string
@@ -236,7 +327,8 @@ func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	p.mu.Lock()
 	s := p.scheduleOf(conn)
 	s.running = false
-	pause := p.interval(config)
+	s.every = p.interval(config)
+	pause := s.every
 	if err != nil {
 		s.failed++
 		pause = max(min(pause<<min(s.failed, 10), max(pause, longestPause)), retryAfter(err))
@@ -245,6 +337,7 @@ func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	}
 	s.next = time.Now().Add(jittered(pause))
 	p.mu.Unlock()
+	signal(p.planned)
 	if err != nil && ctx.Err() == nil {
 		p.o.Logger.Warn("acks could not be polled", "connection", conn.ID, "error", err)
 	}

@@ -36,10 +36,26 @@ type ledger struct {
 	applied     []store.Ack
 	audits      []string
 	failApply   error
+	lists       int // how often connections were listed
 }
 
 func (l *ledger) ActiveConnections(context.Context, []string) ([]domain.Connection, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lists++
 	return l.connections, nil
+}
+
+func (l *ledger) set(connections []domain.Connection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.connections = connections
+}
+
+func (l *ledger) first() domain.Connection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.connections[0]
 }
 
 func (l *ledger) OrganizationByID(_ context.Context, id uuid.UUID) (domain.Organization, error) {
@@ -91,6 +107,13 @@ type target struct {
 	failFetch  error
 	failSettle error
 	refuse     string // a handle that can't be settled
+	atFetch    func()
+}
+
+func (p *target) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fetches
 }
 
 func (p *target) Describe() *connectorv1.DescribeResponse {
@@ -105,6 +128,9 @@ func (p *target) FetchAcks(_ context.Context, req *connectorv1.FetchAcksRequest,
 	page := append([]*connectorv1.FetchAcksResponse{}, p.there[:min(len(p.there), int(req.GetLimit()))]...)
 	p.pages = append(p.pages, len(page))
 	p.mu.Unlock()
+	if p.atFetch != nil {
+		p.atFetch()
+	}
 	if p.failFetch != nil {
 		return p.failFetch
 	}
@@ -327,10 +353,159 @@ func TestAcksThatWaitDoNotKeepLaterOnesFromBeingFetched(t *testing.T) {
 	p.there = append(p.there, positive("g", "good", "SO"))
 	poller := newPoller(l, p, acks.Knobs{Page: 10})
 	must(t, poller.Poll(t.Context(), conn))
-	must(t, poller.Poll(t.Context(), conn))
 	if p.settled["g"] != processed {
 		t.Errorf("settled %v, want the one behind those that wait", p.settled)
 	}
+}
+
+func TestACrowdOfAcksThatWaitKeepsLaterOnesForTwoMinutesAtMost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{verdicts: map[string]store.AckVerdict{"good": store.AckApplied}, inFlight: 1, connections: []domain.Connection{conn}}
+		p := &target{}
+		for i := range 45 {
+			p.there = append(p.there, positive(fmt.Sprintf("w%d", i), fmt.Sprintf("unknown%d", i), "SO"))
+		}
+		p.there = append(p.there, positive("g", "good", "SO"))
+		poller := newPoller(l, p, acks.Knobs{Page: 10, MostWaiting: 30, Every: 10 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+		poller.Run(ctx)
+		cancel()
+		if len(p.settled) != 0 {
+			t.Fatalf("settled %v: they may be about exports that are in flight", p.settled)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Second)
+		defer cancel()
+		poller.Run(ctx)
+		if p.settled["g"] != processed || len(p.settled) < 31 {
+			t.Errorf("settled %v, want the crowd rejected and the one behind it processed", p.settled)
+		}
+		for handle, verdict := range p.settled {
+			if handle != "g" && verdict != rejected {
+				t.Errorf("%s got %s", handle, verdict)
+			}
+		}
+		if n := len(p.there); n != 15 {
+			t.Errorf("%d acks still wait, want those that are no crowd any more", n)
+		}
+	})
+}
+
+func TestAPollThatWaitsForAnotherOneEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := make(chan struct{})
+		p := &target{settled: make(map[string]connectorv1.Verdict)}
+		l := &ledger{}
+		poller := newPoller(l, p, acks.Knobs{})
+		p.atFetch = func() { <-slow }
+		ended := make(chan error)
+		go func() { ended <- poller.Poll(t.Context(), conn) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := poller.Poll(ctx, conn); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the second poll ended with %v", err)
+		}
+		close(slow)
+		must(t, <-ended)
+	})
+}
+
+// run runs a poller over conn, whose config is what the function says, for as
+// long as asked.
+func run(t *testing.T, l *ledger, p *target, config func() string, long time.Duration, meanwhile func(*acks.Poller)) {
+	t.Helper()
+	p.settled = make(map[string]connectorv1.Verdict)
+	poller := acks.New(acks.Options{
+		Store: l, Registry: p, OpenConfig: func(domain.Connection) ([]byte, error) { return []byte(config()), nil },
+		Slug:   func(context.Context, uuid.UUID) (string, error) { return "acme", nil },
+		Logger: slog.New(slog.DiscardHandler), HostID: func() uuid.UUID { return me },
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	go meanwhile(poller)
+	poller.Run(ctx)
+}
+
+func TestANewConnectionIsPolledAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name     string
+		expected bool // orders are delivered over it by this host
+		within   time.Duration
+	}{
+		{"when its first order is delivered here", true, 300 * time.Millisecond},
+		{"or when it is seen", false, 6 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l, p := &ledger{}, &target{}
+				config := func() string { return `{"ack_poll_seconds": 1}` }
+				run(t, l, p, config, 20*time.Second, func(poller *acks.Poller) {
+					<-time.After(7 * time.Second)
+					l.set([]domain.Connection{conn})
+					if tc.expected {
+						poller.Expect(conn.ID)
+					}
+					<-time.After(tc.within)
+					if p.count() == 0 {
+						t.Error("nobody has looked for its acks")
+					}
+					begun := p.count()
+					<-time.After(5 * time.Second)
+					if n := p.count() - begun; n < 4 || n > 7 {
+						t.Errorf("%d polls in the five seconds that followed, its config says one a second", n)
+					}
+				})
+			})
+		})
+	}
+}
+
+func TestAChangedConfigIsGoneByAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, p := &ledger{connections: []domain.Connection{conn}}, &target{}
+		config := func() string {
+			if l.first().UpdatedAt.IsZero() {
+				return `{"ack_poll_seconds": 86400}`
+			}
+			return `{"ack_poll_seconds": 2}`
+		}
+		run(t, l, p, config, 2*time.Minute, func(*acks.Poller) {
+			<-time.After(time.Minute)
+			if n := p.count(); n != 1 {
+				t.Errorf("%d polls in the first minute, its config says one a day", n)
+			}
+			changed := conn
+			changed.UpdatedAt = time.Now()
+			l.set([]domain.Connection{changed})
+			<-time.After(30 * time.Second)
+			if n := p.count(); n < 12 {
+				t.Errorf("%d polls in half a minute, its config says one every other second", n)
+			}
+		})
+	})
+}
+
+func TestAThousandConnectionsAreNotListedAllTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, p := &ledger{}, &target{}
+		for range 1000 {
+			l.connections = append(l.connections, domain.Connection{ID: uuid.New(), OrgID: uuid.New(), ConnectorType: ackType})
+		}
+		l.connections[0].Health.State = domain.Down
+		run(t, l, p, func() string { return "{}" }, 10*time.Minute, func(*acks.Poller) {})
+		if l.lists > 140 {
+			t.Errorf("they were listed %d times in ten minutes", l.lists)
+		}
+		if n := p.count(); n < 8_000 || n > 12_000 {
+			t.Errorf("%d polls in ten minutes, want one a minute of each", n)
+		}
+	})
 }
 
 func TestAnAckThatCannotBeSettledDoesNotMakeThePollTurnInCircles(t *testing.T) {
