@@ -85,8 +85,7 @@ func (s *stage) prepare(ctx context.Context) error {
 	}
 	s.url = "http://" + address
 	s.env = append(withoutSettings(os.Environ()), "ORDERPORT_DATA_DIR="+filepath.Join(s.Dir, "data"),
-		"ORDERPORT_PLUGIN_DIR="+filepath.Join(s.Dir, "connectors"), "ORDERPORT_LISTEN="+address,
-		"ORDERPORT_ACK_POLL_INTERVAL=500ms") // nobody wants to watch a host wait for acks
+		"ORDERPORT_PLUGIN_DIR="+filepath.Join(s.Dir, "connectors"), "ORDERPORT_LISTEN="+address)
 	if err := s.install(); err != nil {
 		return err
 	}
