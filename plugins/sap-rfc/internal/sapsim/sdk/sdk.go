@@ -39,7 +39,8 @@ type Variant struct {
 // FileName is what the library is called.
 const FileName = "libsapnwrfc.so"
 
-var errNoCompiler = errors.New("there is no C compiler: " + CompilerVariable + " is not set and none of cc, gcc, clang and tcc is there; make test installs one and sets it")
+// ErrNoCompiler says that the library can't be built, and what to do.
+var ErrNoCompiler = errors.New("there is no C compiler: " + CompilerVariable + " is not set and none of cc, gcc, clang and tcc is there; make test installs one and sets it")
 
 // compiler returns the command to compile C with.
 func compiler() ([]string, error) {
@@ -51,7 +52,7 @@ func compiler() ([]string, error) {
 			return []string{path}, nil
 		}
 	}
-	return nil, errNoCompiler
+	return nil, ErrNoCompiler
 }
 
 // Build compiles the library into a folder and returns its file.

@@ -1,0 +1,84 @@
+// Command sapsim runs a simulated SAP system as a process of its own, for tests
+// that start the connector as a process, too.
+//
+//	sapsim serve FOLDER
+//
+// compiles the library into the folder, serves the system to it and over HTTPS,
+// and writes one line of JSON that says how to reach all of it (see addresses).
+// It ends when its standard input does.
+//
+//	sapsim at URL list | reset | plant | vars
+//
+// looks at a system that is served, as the conformance checks want it: list
+// prints its orders, one JSON object a line; reset leaves none of them to list;
+// plant saves an order of somebody else's.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+)
+
+// noVars is the status that says that there are no placeholders.
+const noVars = 64
+
+func main() {
+	args := os.Args[1:]
+	var err error
+	switch {
+	case len(args) == 2 && args[0] == "serve":
+		err = serve(args[1], os.Stdin, os.Stdout)
+	case len(args) == 3 && args[0] == "at" && args[2] == "list":
+		err = list(args[1], os.Stdout)
+	case len(args) == 3 && args[0] == "at" && (args[2] == "reset" || args[2] == "plant"):
+		err = post(args[1] + "/" + args[2])
+	case len(args) == 3 && args[0] == "at" && args[2] == "vars":
+		os.Exit(noVars)
+	default:
+		err = fmt.Errorf("usage: sapsim serve FOLDER | sapsim at URL list|reset|plant|vars")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// list prints the orders for the conformance checks.
+func list(control string, out io.Writer) error {
+	resp, err := http.Get(control + "/documents")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var documents []json.RawMessage
+	if err := json.NewDecoder(resp.Body).Decode(&documents); err != nil {
+		return err
+	}
+	lines := json.NewEncoder(out)
+	for _, d := range documents {
+		var known struct{ Number string }
+		if err := json.Unmarshal(d, &known); err != nil {
+			return err
+		}
+		if err := lines.Encode(map[string]any{"name": known.Number, "data": string(d)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func post(url string) error {
+	resp, err := http.Post(url, "application/json", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		text, _ := io.ReadAll(resp.Body)
+		return fmt.Errorf("%s: %s %s", url, resp.Status, text)
+	}
+	return nil
+}
