@@ -103,6 +103,7 @@ func rules() []importRule {
 var testKits = []string{
 	"./host/internal/pluginhost/hosttest/...",
 	"./host/internal/store/storetest",
+	"./plugins/sap-rfc/internal/sapsim/...",
 	"./sdk/sdktest/...",
 }
 
