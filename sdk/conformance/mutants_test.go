@@ -31,6 +31,10 @@ func buildMutants(t *testing.T) mutants {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the mutant: %v\n%s", err, out)
 	}
+	manifest := fmt.Sprintf(`{"version":"1.0.0","sha256":%q}`, checksum(m.binary))
+	if err := os.WriteFile(filepath.Join(m.dir, "manifest.json"), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return m
 }
 
@@ -57,6 +61,9 @@ func (m mutants) profile(t *testing.T, name string, kind profile.Kind) Target {
 			IdleFor: profile.Duration(400 * time.Millisecond), Watch: profile.Duration(150 * time.Millisecond),
 			StalledCall: profile.Duration(600 * time.Millisecond),
 		},
+		PreviousSchema: "internal/mutant/config.schema.json",
+		Manifest:       filepath.Join(m.dir, "manifest.json"),
+
 		Limits: profile.Limits{Slack: profile.Duration(500 * time.Millisecond)},
 	}
 	if kind == profile.SFTP {
@@ -109,14 +116,17 @@ func TestMutantsAreCaught(t *testing.T) {
 func TestASoundConnectorPassesEverything(t *testing.T) {
 	t.Parallel()
 	m := buildMutants(t)
-	for _, kind := range []profile.Kind{profile.Directory, profile.SFTP} {
-		target := m.profile(t, sabotage.Sound, kind)
+	for _, sound := range []struct {
+		name string
+		kind profile.Kind
+	}{{sabotage.Sound, profile.Directory}, {sabotage.Sound, profile.SFTP}, {sabotage.Plain, profile.Directory}} {
+		target := m.profile(t, sound.name, sound.kind)
 		prepared, err := suite.Prepare(t.Context(), target)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, check := range checks.All() {
-			t.Run(fmt.Sprintf("%s %s", kind, check.ID), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s %s %s", sound.name, sound.kind, check.ID), func(t *testing.T) {
 				t.Parallel()
 				result := prepared.RunCheck(t.Context(), check)
 				if result.Outcome == suite.Failed {

@@ -12,5 +12,8 @@ import (
 func All() []suite.Check {
 	return slices.Concat(
 		handshake(),
+		describe(),
+		schema(),
+		testConnection(),
 	)
 }

@@ -101,16 +101,16 @@ func (p *Process) TLS(h Handshake, caller Caller) (*tls.Config, error) {
 
 // Dial returns a gRPC connection to the connector. It connects with the first
 // call.
-func (p *Process) Dial(h Handshake, caller Caller) (*grpc.ClientConn, error) {
+func (p *Process) Dial(h Handshake, caller Caller, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	config, err := p.TLS(h, caller)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("unix:"+h.Socket,
+	conn, err := grpc.NewClient("unix:"+h.Socket, append(opts,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(port.MaxMessage), grpc.MaxCallSendMsgSize(port.MaxMessage)),
-	)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the connector: %w", err)
 	}

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
 )
@@ -22,7 +25,13 @@ const settle = 300 * time.Millisecond
 // FetchAcks implements the Port.
 func (s *service) FetchAcks(request *connectorv1.FetchAcksRequest, stream connectorv1.ConnectorService_FetchAcksServer) error {
 	ctx := stream.Context()
+	if len(s.capabilities()) == 0 && !s.is("unclaimed-acks") {
+		return status.Error(codes.Unimplemented, "no acks")
+	}
 	c, invalid := s.decode(request.GetConnection())
+	if invalid != nil && s.is("acks-trust-config") {
+		return nil
+	}
 	if invalid != nil {
 		return port.StatusError(invalid)
 	}
@@ -100,6 +109,9 @@ func (s *service) readAck(at place, dir string, info fs.FileInfo) *connectorv1.F
 func (s *service) SettleAcks(
 	ctx context.Context, request *connectorv1.SettleAcksRequest,
 ) (*connectorv1.SettleAcksResponse, error) {
+	if len(s.capabilities()) == 0 && !s.is("unclaimed-acks") {
+		return nil, status.Error(codes.Unimplemented, "no acks")
+	}
 	c, invalid := s.decode(request.GetConnection())
 	var at place
 	if invalid == nil {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
+	"slices"
+	"strings"
 	"sync"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
@@ -24,6 +27,7 @@ type config struct {
 	HostKey  string `json:"host_key"`
 	Token    string `json:"token"`
 	Retries  int    `json:"retries"`
+	Verbose  bool   `json:"verbose"`
 }
 
 // schema compiles the schema once.
@@ -36,7 +40,7 @@ func (m *mutant) decode(connection *connectorv1.Connection) (config, *connectorv
 	if err != nil {
 		return c, fault(port.Internal, "the schema: %v", err)
 	}
-	violations := s.Validate(connection.GetConfig())
+	violations := m.overlook(s.Validate(connection.GetConfig()), connection.GetConfig())
 	if len(violations) > 0 {
 		e := fault(port.InvalidConfig, "the config is not valid: %s", violations[0])
 		for _, v := range violations {
@@ -48,4 +52,31 @@ func (m *mutant) decode(connection *connectorv1.Connection) (config, *connectorv
 		return c, fault(port.InvalidConfig, "the config can't be read")
 	}
 	return c, nil
+}
+
+// overlook returns the violations that the mutant cares for.
+func (m *mutant) overlook(violations []configschema.Violation, raw []byte) []configschema.Violation {
+	if len(violations) == 0 {
+		return nil
+	}
+	switch m.broken {
+	case "trusts-config":
+		return nil
+	case "first-violation-only":
+		return violations[:1]
+	case "ignores-unknown-fields":
+		return slices.DeleteFunc(violations, func(v configschema.Violation) bool {
+			return strings.Contains(v.Message, "not a known field")
+		})
+	case "shows-wrong-value":
+		violations[0].Message += ", not " + string(raw[:min(len(raw), 4000)])
+	case "connects-before-checking":
+		var c config
+		if json.Unmarshal(raw, &c) == nil && c.Mode == "sftp" {
+			if at, err := m.dial(context.Background(), c); err == nil {
+				at.close()
+			}
+		}
+	}
+	return violations
 }

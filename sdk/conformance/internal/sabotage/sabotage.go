@@ -28,8 +28,12 @@ type Sabotage struct {
 // arguments nor environment of its own, so its name says how it is broken.
 const prefix = "orderport-connector-mutant-"
 
-// Sound is the name of the mutant that is not broken.
-const Sound = "sound"
+// Sound is the name of the mutant that is not broken, Plain that of a sound one
+// without any capability.
+const (
+	Sound = "sound"
+	Plain = "plain"
+)
 
 // Binary returns the file name of a mutant.
 func Binary(name string) string { return prefix + name }
@@ -41,5 +45,8 @@ func Of(binary string) string { return strings.TrimPrefix(filepath.Base(binary),
 func All() []Sabotage {
 	return slices.Concat(
 		handshake(),
+		describe(),
+		schema(),
+		testConnection(),
 	)
 }

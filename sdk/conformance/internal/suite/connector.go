@@ -19,6 +19,8 @@ type Connector struct {
 	Handshake launch.Handshake
 	Conn      *grpc.ClientConn
 	Port      connectorv1.ConnectorServiceClient
+	// Heard is all that it has answered over Conn.
+	Heard Heard
 
 	t     *T
 	ended bool // the check has ended it, or means it to end
@@ -48,7 +50,7 @@ func (t *T) StartWith(opts launch.Options) *Connector {
 	if c.Handshake, err = c.Process.Handshake(t.ctx, t.Limits().Start.D()+t.Limits().Slack.D()); err != nil {
 		t.Fatalf("%v", err)
 	}
-	if c.Conn, err = c.Dial(c.Handshake, launch.Host); err != nil {
+	if c.Conn, err = c.Dial(c.Handshake, launch.Host, grpc.WithStatsHandler(&c.Heard)); err != nil {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { _ = c.Conn.Close() })

@@ -161,4 +161,3 @@ func (d *directory) Close() error {
 	d.remove()
 	return nil
 }
-

@@ -226,12 +226,16 @@ func (s *SFTPServer) ask(name, file string) (string, error) {
 	hook := s.hook
 	s.mu.Unlock()
 	if hook != nil {
-		if err := hook(Operation{Name: name, Path: file}); err != nil {
+		err := hook(Operation{Name: name, Path: file})
+		if errors.Is(err, os.ErrPermission) {
+			err = sftp.ErrSSHFxPermissionDenied // the library has no status for the other
+		}
+		if err != nil {
 			return "", err
 		}
 	}
 	if file != s.root && !strings.HasPrefix(file, s.root+"/") {
-		return "", os.ErrPermission
+		return "", sftp.ErrSSHFxPermissionDenied
 	}
 	return file, nil
 }
@@ -332,7 +336,7 @@ func (s *SFTPServer) rename(r *sftp.Request, replace bool) error {
 	}
 	to := path.Clean(r.Target)
 	if !strings.HasPrefix(to, s.root+"/") {
-		return os.ErrPermission
+		return sftp.ErrSSHFxPermissionDenied
 	}
 	s.renaming.Lock()
 	defer s.renaming.Unlock()
