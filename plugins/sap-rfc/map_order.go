@@ -167,6 +167,8 @@ func (m *mapper) address(row rfc.Structure, a *sdk.Address, path string) {
 	// what SAP knows of the postal code.
 	if region := text(a.Region); utf8.RuneCountInString(region) <= 3 {
 		set(row, "REGION", region)
+	} else {
+		m.cut = append(m.cut, path+".region")
 	}
 	set(row, "COUNTR_ISO", m.country(path+".country", text(a.Country)))
 }
