@@ -66,9 +66,9 @@ func rules() []importRule {
 			in:   []string{"./host/..."},
 			deny: []string{"./..."},
 			allow: []string{
-				"./host/...", "./proto/...", "./migrations/...", "./sdk/port", "./sdk/configschema",
+				"./host/...", "./proto/...", "./migrations/...", "./sdk/port", "./sdk/configschema", "./sdk/recording",
 			},
-			why: "the host knows connectors by the Port only; of the SDK it shares the words and the config schema",
+			why: "the host knows connectors by the Port only; of the SDK it shares the words, the config schema and the form of recordings",
 		},
 		{
 			in: []string{

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ import (
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk"
 	"github.com/orderport/orderport/sdk/port"
+	"github.com/orderport/orderport/sdk/recording"
 )
 
 // Ids that the host gives out.
@@ -215,6 +217,27 @@ func (h *Host) SettleAcks(
 		}
 	}
 	return failed, nil
+}
+
+// Replay makes the call of a recording again (see package recording) and
+// returns what came out differently, which a test usually reports as errors.
+// The config is laid over the recorded one, which has no secrets.
+func (h *Host) Replay(ctx context.Context, file, config string) []recording.Difference {
+	h.t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		h.t.Fatalf("replay: %v", err)
+	}
+	defer func() { _ = f.Close() }()
+	recorded, err := recording.Read(f)
+	if err != nil {
+		h.t.Fatalf("replay %s: %v", file, err)
+	}
+	differences, err := recorded.Replay(ctx, h.client, []byte(config))
+	if err != nil {
+		h.t.Fatalf("replay %s: %v", file, err)
+	}
+	return differences
 }
 
 // settle waits until the connector has returned from a call, so that a test
