@@ -112,7 +112,7 @@ func (e *errorInfo) failure(calling bool) *rfc.Error {
 		f.MessageID = class + " " + text(e.number[:])
 	}
 	f.Broken = e.closes()
-	if f.Class == rfc.FunctionMissing {
+	if e.code == rcException && f.Class == rfc.FunctionMissing {
 		f.Sent = false
 	}
 	return f

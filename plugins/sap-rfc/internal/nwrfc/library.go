@@ -145,9 +145,13 @@ func (l *library) bind(handle uintptr) error {
 	return nil
 }
 
-// version is such as "7500.0.12".
+// version is such as "7500.0.12", with a word about what is too old.
 func (l *library) version() string {
 	var major, minor, patch uint32
 	l.getVersion(&major, &minor, &patch)
-	return fmt.Sprintf("%d.%d.%d", major, minor, patch)
+	text := fmt.Sprintf("%d.%d.%d", major, minor, patch)
+	if l.cancel == nil {
+		text += ": it is older than 7.50 and can't cancel a call that takes too long; install the newest 7.50"
+	}
+	return text
 }

@@ -1,10 +1,10 @@
-//go:build !linux && !darwin && !windows
+//go:build (!linux && !darwin && !windows) || nolibrary
 
 package nwrfc
 
 import "errors"
 
-var errPlatform = errors.New("there is no RFC library for this system")
+var errPlatform = errors.New("this build of the connector can't load libraries: use transport soap")
 
 func openLibrary(string) (uintptr, error) { return 0, errPlatform }
 

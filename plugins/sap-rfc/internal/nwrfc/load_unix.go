@@ -1,11 +1,13 @@
-//go:build linux || darwin
+//go:build (linux || darwin) && !nolibrary
 
 package nwrfc
 
 import "github.com/ebitengine/purego"
 
+// openLibrary keeps a library's symbols to itself: connections may use
+// different copies.
 func openLibrary(file string) (uintptr, error) {
-	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+	return purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_LOCAL)
 }
 
 // bind sets target, a pointer to a func, to a function of the library.

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
 )
@@ -61,20 +62,20 @@ func (t *Transport) Version() (string, error) {
 // Open logs on. The library can't be stopped while it does, so a logon that
 // nobody waits for any more goes on by itself and is closed when it succeeds.
 func (t *Transport) Open(ctx context.Context) (rfc.Session, error) {
-	lib, err := t.libraries.load(t.path)
-	if err != nil {
-		return nil, err
-	}
 	select {
 	case t.opening <- struct{}{}:
 	default:
 		return nil, rfc.Errorf(rfc.Busy, "%d logons are still waiting for an answer", maxOpening)
 	}
-	s := &session{lib: lib, jobs: make(chan func(*frame)), quit: make(chan struct{})}
+	s := &session{jobs: make(chan func(*frame)), quit: make(chan struct{})}
 	opened := make(chan error, 1)
 	go func() {
-		defer func() { <-t.opening }()
-		s.work(t.parameters, opened)
+		f, err := s.open(t)
+		<-t.opening
+		opened <- err
+		if err == nil {
+			s.work(f)
+		}
 	}()
 	select {
 	case err := <-opened:
@@ -95,10 +96,12 @@ type session struct {
 	quit   chan struct{}
 	closed sync.Once
 	broken atomic.Bool
+	failed bool // the thread's own: a call has ended with an error that breaks the session
 
 	mu      sync.Mutex
-	handle  uintptr // guarded by mu while calling; otherwise the thread's own
+	handle  uintptr // set ahead of the first job
 	calling bool    // guarded by mu: a call is under way and can be cancelled
+	givenUp bool    // guarded by mu: no call begins any more
 }
 
 // frame is what the calls of a session use in turn.
@@ -110,26 +113,38 @@ type frame struct {
 	names     map[string]*uint16
 }
 
-// work opens the connection, runs the jobs, and closes it: all on one thread.
-func (s *session) work(parameters map[string]string, opened chan<- error) {
-	runtime.LockOSThread() // never unlocked: the thread ends with the session
-	f := &frame{lib: s.lib, functions: make(map[string]*description), names: make(map[string]*uint16)}
-	list := make([]parameter, 0, len(parameters))
-	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		list = append(list, parameter{&uc(name)[0], &uc(parameters[name])[0]})
+// open loads the library and opens the connection. The thread that it is called
+// on is the session's from then on.
+func (s *session) open(t *Transport) (*frame, error) {
+	lib, err := t.libraries.load(t.path)
+	if err != nil {
+		return nil, err
 	}
-	f.handle = s.lib.openConnection(&list[0], uint32(len(list)), &f.e)
+	runtime.LockOSThread() // never unlocked: the thread ends with the session
+	f := &frame{lib: lib, functions: make(map[string]*description), names: make(map[string]*uint16)}
+	list := make([]parameter, 0, len(t.parameters)+1) // an empty one has an address, too
+	for _, name := range slices.Sorted(maps.Keys(t.parameters)) {
+		list = append(list, parameter{&uc(name)[0], &uc(t.parameters[name])[0]})
+	}
+	f.handle = lib.openConnection(unsafe.SliceData(list), uint32(len(list)), &f.e)
 	runtime.KeepAlive(list)
 	if f.handle == 0 {
-		opened <- openFailure(&f.e)
-		return
+		return nil, openFailure(&f.e)
 	}
-	s.handle = f.handle
-	opened <- nil
+	s.lib, s.handle = lib, f.handle
+	return f, nil
+}
+
+// work runs the jobs, and closes the connection at the end. A connection that has
+// failed is left alone: it is closed already, and the value of its handle, an
+// address, may belong to another one by now. SAP's own bindings do the same.
+func (s *session) work(f *frame) {
 	for {
 		select {
 		case <-s.quit:
-			s.lib.closeConnection(f.handle, &f.e)
+			if !s.failed {
+				f.lib.closeConnection(f.handle, &f.e)
+			}
 			return
 		case job := <-s.jobs:
 			job(f)
@@ -164,19 +179,26 @@ func (s *session) do(ctx context.Context, job func(*frame) error) error {
 	}
 	done := make(chan error, 1)
 	select {
-	case s.jobs <- func(f *frame) { done <- job(f) }:
+	case s.jobs <- func(f *frame) { done <- s.note(job(f)) }:
 	case <-s.quit:
 		return &rfc.Error{Class: rfc.Other, Broken: true, Message: "the session is closed"}
 	}
 	select {
 	case err := <-done:
-		if err != nil && rfc.As(err).Broken {
-			s.broken.Store(true)
-		}
 		return err
 	case <-ctx.Done():
 		return s.giveUp(ctx, done)
 	}
+}
+
+// note remembers that an error has broken the session. It runs on the session's
+// thread.
+func (s *session) note(err error) error {
+	if err != nil && rfc.As(err).Broken {
+		s.failed = true
+		s.broken.Store(true)
+	}
+	return err
 }
 
 // giveUp cancels the call that is under way.
@@ -200,33 +222,41 @@ func (s *session) giveUp(ctx context.Context, done <-chan error) error {
 func (s *session) cancel() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.givenUp = true
 	if s.calling && s.lib.cancel != nil {
 		var e errorInfo
 		s.lib.cancel(s.handle, &e)
 	}
 }
 
-// during runs what may take long and can be cancelled.
-func (s *session) during(call func()) {
+// during runs what may take long and can be cancelled, unless the session has
+// been given up already.
+func (s *session) during(call func() error) error {
 	s.mu.Lock()
-	s.calling = true
+	s.calling = !s.givenUp
+	begun := s.calling
 	s.mu.Unlock()
-	call()
-	s.mu.Lock()
-	s.calling = false
-	s.mu.Unlock()
+	if !begun {
+		return &rfc.Error{Class: rfc.TimedOut, Broken: true, Message: "no time left"}
+	}
+	defer func() {
+		s.mu.Lock()
+		s.calling = false
+		s.mu.Unlock()
+	}()
+	return call()
 }
 
 // Ping asks the server for a sign of life: only this shows a connection that a
 // server or firewall has dropped.
 func (s *session) Ping(ctx context.Context) error {
 	return s.do(ctx, func(f *frame) error {
-		var rc int32
-		s.during(func() { rc = f.lib.ping(f.handle, &f.e) })
-		if rc != rcOK {
-			return f.e.failure(false)
-		}
-		return nil
+		return s.during(func() error {
+			if f.lib.ping(f.handle, &f.e) != rcOK {
+				return f.e.failure(false)
+			}
+			return nil
+		})
 	})
 }
 
@@ -249,9 +279,7 @@ func (s *session) Call(ctx context.Context, call rfc.Call) (rfc.Reply, error) {
 
 // call builds the function's container, invokes it and reads the results.
 func (s *session) call(ctx context.Context, f *frame, call rfc.Call) (rfc.Reply, error) {
-	var d *description
-	var err error
-	s.during(func() { d, err = f.describe(call.Function) })
+	d, err := s.describe(f, call.Function)
 	if err != nil {
 		return rfc.Reply{}, err
 	}
@@ -269,10 +297,14 @@ func (s *session) call(ctx context.Context, f *frame, call rfc.Call) (rfc.Reply,
 	if ctx.Err() != nil {
 		return rfc.Reply{}, &rfc.Error{Class: rfc.TimedOut, Message: "no time left", Err: ctx.Err()}
 	}
-	var rc int32
-	s.during(func() { rc = f.lib.invoke(f.handle, container, &f.e) })
-	if rc != rcOK {
-		return rfc.Reply{}, f.e.failure(true)
+	err = s.during(func() error {
+		if f.lib.invoke(f.handle, container, &f.e) != rcOK {
+			return f.e.failure(true)
+		}
+		return nil
+	})
+	if err != nil {
+		return rfc.Reply{}, err
 	}
 	reply, err := f.read(container, d, call)
 	if err != nil {
@@ -287,9 +319,7 @@ func (s *session) call(ctx context.Context, f *frame, call rfc.Call) (rfc.Reply,
 func (s *session) Function(ctx context.Context, name string) (rfc.Function, error) {
 	var function rfc.Function
 	err := s.do(ctx, func(f *frame) error {
-		var d *description
-		var err error
-		s.during(func() { d, err = f.describe(name) })
+		d, err := s.describe(f, name)
 		if err == nil {
 			function = d.function
 		}
@@ -299,6 +329,14 @@ func (s *session) Function(ctx context.Context, name string) (rfc.Function, erro
 		return rfc.Function{}, err
 	}
 	return function, nil
+}
+
+func (s *session) describe(f *frame, name string) (d *description, err error) {
+	err = s.during(func() error {
+		d, err = f.describe(name)
+		return err
+	})
+	return d, err
 }
 
 // Commit commits and waits for the update.

@@ -225,7 +225,7 @@ func (f Field) initial(q Quirks) string {
 		return strings.Repeat("0", f.Length)
 	case 'D':
 		if q.DateOfBlanks {
-			return ""
+			return "        "
 		}
 		return "00000000"
 	case 'P':

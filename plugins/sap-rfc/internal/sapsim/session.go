@@ -198,7 +198,7 @@ func (s *System) count(function string) {
 
 // find returns a function that the user may call.
 func (s *Session) find(name string) (*Function, error) {
-	f := s.system.lexicon.functions[name]
+	f := s.system.function(name)
 	switch {
 	case f == nil:
 		return nil, &Failure{
@@ -234,7 +234,7 @@ func (s *Session) Function(ctx context.Context, name string) (*Function, error) 
 	if s.user.DenyMetadata {
 		return nil, s.noAuthority("no RFC authorization for function group RFC_METADATA")
 	}
-	f := s.system.lexicon.functions[name]
+	f := s.system.function(name)
 	if f == nil {
 		_, err := s.find(name)
 		return nil, err
@@ -306,5 +306,7 @@ type Identity struct{ SystemID, Client, Host, Release string }
 
 // Identity returns what the system says of itself.
 func (s *System) Identity() Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return Identity{s.options.SystemID, s.options.Client, s.options.Host, s.options.Release.Name}
 }

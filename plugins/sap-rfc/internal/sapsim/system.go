@@ -113,11 +113,11 @@ type LibraryQuirks struct {
 // System is one simulated SAP system. Its methods can be called concurrently.
 type System struct {
 	options Options
-	lexicon *lexicon
 	stop    chan struct{}
 
 	mu        sync.Mutex
 	stopped   bool                 // guarded by mu
+	lexicon   *lexicon             // guarded by mu
 	quirks    Quirks               // guarded by mu
 	users     map[string]*userData // guarded by mu
 	sessions  map[*Session]bool    // guarded by mu
@@ -191,6 +191,20 @@ func (s *System) SetQuirks(q Quirks) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quirks = q
+}
+
+// Upgrade makes the system another release.
+func (s *System) Upgrade(to Release) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.Release = to
+	s.lexicon = newLexicon(to, s.options.Customer, s.options.Own)
+}
+
+func (s *System) function(name string) *Function {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lexicon.functions[name]
 }
 
 // Document is a sales order in the database, field by field as the create took

@@ -190,7 +190,7 @@ func (l *line) carryOut(ctx context.Context, r *reader, w *writer) error {
 		}
 		out, err := l.session.Call(ctx, name, in)
 		if err == nil {
-			encodeParameters(w, out, l.system.Quirks())
+			encodeParameters(w, out)
 		}
 		return err
 	default:

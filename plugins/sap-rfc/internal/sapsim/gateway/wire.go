@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"unicode/utf16"
 
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim"
@@ -127,7 +126,7 @@ func decodeRow(r *reader) sapsim.Row {
 	return row
 }
 
-func encodeParameters(w *writer, p sapsim.Parameters, q sapsim.Quirks) {
+func encodeParameters(w *writer, p sapsim.Parameters) {
 	w.number(len(p.Values) + len(p.Structures) + len(p.Tables))
 	for _, name := range slices.Sorted(maps.Keys(p.Values)) {
 		w.text(name)
@@ -137,29 +136,25 @@ func encodeParameters(w *writer, p sapsim.Parameters, q sapsim.Quirks) {
 	for _, name := range slices.Sorted(maps.Keys(p.Structures)) {
 		w.text(name)
 		w.byte(shapeStructure)
-		encodeRow(w, p.Structures[name], q)
+		encodeRow(w, p.Structures[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Tables)) {
 		w.text(name)
 		w.byte(shapeTable)
 		w.number(len(p.Tables[name]))
 		for _, row := range p.Tables[name] {
-			encodeRow(w, row, q)
+			encodeRow(w, row)
 		}
 	}
 }
 
 // encodeRow leaves out empty texts: the library fills fields up by itself.
-func encodeRow(w *writer, row sapsim.Row, q sapsim.Quirks) {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(row)), func(name string) bool { return row[name] == "" && !q.DateOfBlanks })
+func encodeRow(w *writer, row sapsim.Row) {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(row)), func(name string) bool { return row[name] == "" })
 	w.number(len(names))
 	for _, name := range names {
 		w.text(name)
-		value := row[name]
-		if q.DateOfBlanks && value == "" && strings.Contains(name, "DATE") {
-			value = "        "
-		}
-		w.text(value)
+		w.text(row[name])
 	}
 }
 

@@ -97,9 +97,7 @@ func Build(folder string, v Variant) (string, error) {
 // live there. The test is skipped if there is no compiler.
 func Library(tb testing.TB, v Variant) (folder string) {
 	tb.Helper()
-	if _, err := compiler(); err != nil {
-		tb.Skip(err)
-	}
+	Need(tb)
 	folder, err := os.MkdirTemp("", "rfc")
 	if err != nil {
 		tb.Fatal(err)
@@ -109,4 +107,12 @@ func Library(tb testing.TB, v Variant) (folder string) {
 		tb.Fatal(err)
 	}
 	return folder
+}
+
+// Need skips a test if there is no compiler.
+func Need(tb testing.TB) {
+	tb.Helper()
+	if _, err := compiler(); err != nil {
+		tb.Skip(err)
+	}
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { opLOGON = 1, opPING, opDESCRIBE, opINVOKE, opRESET };
-enum { maxSlots = 512 };
+enum { maxSlots = 4096 };
 
 typedef struct {
   uint32_t magic;
@@ -35,7 +35,7 @@ static CONNECTION *claim(void) {
   int used = 0;
   pthread_mutex_lock(&mutex);
   for (int i = 0; i < maxSlots; i++) {
-    if (slots[i].magic) used++;
+    if (slots[i].magic) used += !slots[i].dead;
     else if (!found) found = &slots[i];
   }
   if (used >= conversations()) found = NULL;
