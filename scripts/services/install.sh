@@ -1,5 +1,5 @@
-# Installs PostgreSQL, OpenSSH and ProFTPD for tests, on Debian and Ubuntu.
-# Sourced by with-services, after locate.sh.
+# Installs PostgreSQL, OpenSSH and ProFTPD for tests, on Debian and Ubuntu; and
+# what else is asked for, see languages.sh. Sourced after locate.sh.
 #
 # Three ways: as root with apt-get; with sudo; or, for a normal user, into a
 # folder below .cache without touching the system. ORDERPORT_SERVICES chooses:
@@ -28,26 +28,38 @@ ensure_services() {
   rootless) ;;
   *) die "ORDERPORT_SERVICES=$how: want auto, system, sudo or rootless" ;;
   esac
-  [ "$how" != system ] || die "ORDERPORT_SERVICES=system, and not all of ${service_packages[*]} are installed"
+  local packages=("${service_packages[@]}")
   require_apt
 
+  if system_install "$how"; then
+    locate_in "" || die "apt-get has installed ${packages[*]}, but not all servers are where they should be"
+    return
+  fi
+  locate_private && return
+  private_install "$(private_dir)" write_wrappers
+  locate_in "$(private_dir)" || die "the packages do not hold all servers"
+  touch "$(private_dir)/complete"
+  locate_private || die "the private installation in $(private_dir) is not whole; remove it and try again"
+}
+
+# system_install HOW installs the packages on the system if that is the way;
+# false if they have to go into a private folder.
+system_install() {
+  local how=$1
+  [ "$how" != system ] || die "ORDERPORT_SERVICES=system, and not all of ${packages[*]} are installed"
   if [ "$how" = auto ] && [ "$(id -u)" = 0 ]; then
     apt_install
   elif [ "$how" = sudo ]; then
     apt_install sudo -n
   else
     [ "$(id -u)" != 0 ] || die "ORDERPORT_SERVICES=rootless is for normal users; root installs with apt-get"
-    locate_private && return
-    private_install
-    locate_private || die "the private installation in $(private_dir) is not whole; remove it and try again"
-    return
+    return 1
   fi
-  locate_in "" || die "apt-get has installed ${service_packages[*]}, but not all servers are where they should be"
 }
 
-# apt_install [sudo -n] installs on the system, starting no daemon.
+# apt_install [sudo -n] installs packages on the system, starting no daemon.
 apt_install() {
-  say "installing ${service_packages[*]} with apt-get"
+  say "installing ${packages[*]} with apt-get"
   local log policy=/usr/sbin/policy-rc.d made_policy=
   log=$(mktemp)
   # Debian's rule for "install, but start nothing"; one that is there is kept.
@@ -59,19 +71,18 @@ apt_install() {
   local status=0
   "$@" apt-get update >"$log" 2>&1 || say "apt-get update had errors; going on with the lists that it got"
   "$@" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-    "${service_packages[@]}" >>"$log" 2>&1 || status=$?
+    "${packages[@]}" >>"$log" 2>&1 || status=$?
   [ -z "$made_policy" ] || "$@" rm -f "$policy"
   [ "$status" = 0 ] || { tail -n 20 "$log" >&2; die "apt-get install failed"; }
   rm -f "$log"
 }
 
-# private_install unpacks the packages and what they depend on, as far as the
-# system lacks it, below .cache. Nothing outside is changed and nothing is
-# configured: no users, no daemons.
+# private_install DIR FINISH unpacks packages and what they depend on, as far as
+# the system lacks it, into a folder below .cache, and calls FINISH DIR. Nothing
+# outside is changed and nothing is configured: no users, no daemons.
 private_install() {
-  local dir work
-  dir=$(private_dir)
-  say "installing ${service_packages[*]} for this user into $dir"
+  local dir=$1 finish=$2 work
+  say "installing ${packages[*]} for this user into $dir"
   rm -rf "$dir"
   mkdir -p "$dir/bin"
   work=$(mktemp -d)
@@ -81,9 +92,7 @@ private_install() {
     dpkg-deb -x "$package" "$dir"
   done
   rm -rf "$work"
-  write_wrappers "$dir"
-  locate_in "$dir" || die "the packages do not hold all servers"
-  touch "$dir/complete"
+  "$finish" "$dir"
 }
 
 # private_download WORK puts the packages into WORK/debs, with an apt of our
@@ -101,13 +110,15 @@ private_download() {
   # LLVM is only for PostgreSQL's JIT, which stays off; the C library must be
   # the system's own.
   local names
-  names=$(apt-get "${options[@]}" -s install --reinstall --no-install-recommends "${service_packages[@]}" 2>>"$work/log" |
+  names=$(apt-get "${options[@]}" -s install --reinstall --no-install-recommends "${packages[@]}" 2>>"$work/log" |
     awk '$1 == "Inst" { print $2 }' | grep -vE '^(libllvm[0-9.]+|libz3-.*|libc6|libc-bin|perl.*|libperl.*)(:|$)' | sort -u) || {
     tail -n 20 "$work/log" >&2
-    die "apt-get does not know ${service_packages[*]}"
+    die "apt-get does not know ${packages[*]}"
   }
   # A system that has some of what the metapackage pulls in lacks it here.
-  names=$(printf '%s\n' "$names" "$(versioned_postgresql "${options[@]}")" | sort -u)
+  if [[ " ${packages[*]} " == *" postgresql "* ]]; then
+    names=$(printf '%s\n' "$names" "$(versioned_postgresql "${options[@]}")" | sort -u)
+  fi
   # shellcheck disable=SC2086 # one name a word
   (cd "$work/debs" && apt-get "${options[@]}" download $names >>"$work/log" 2>&1) || {
     tail -n 20 "$work/log" >&2
