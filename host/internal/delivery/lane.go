@@ -36,6 +36,7 @@ type lane struct {
 	// These belong to the goroutine that runs the lane.
 	typeShare *fairshare.Share // of the connector type's slots; nil: no bound
 	lowSince  time.Time        // since when few slots are free
+	line      line             // how far exports have been claimed
 
 	mu          sync.Mutex
 	target      *target   // guarded by mu: nil until it was read
@@ -48,6 +49,7 @@ type lane struct {
 	running     int       // guarded by mu: attempts under way, suspects aside
 	pace        pace      // guarded by mu
 	outages     int       // guarded by mu: network failures in a row
+	again       bool      // guarded by mu: something is due that has been claimed before
 	heldUntil   time.Time // guarded by mu: claim nothing before
 }
 
@@ -311,21 +313,24 @@ func (l *lane) give(n int) {
 func (l *lane) claim(t *target, n int) time.Duration {
 	l.mu.Lock()
 	l.wanted = false // a nudge from here on wants another look
+	after := l.line.next(l.again)
+	l.again = false
 	l.mu.Unlock()
 	host := l.e.host.Load()
 	asked := time.Now()
-	claimed, ok := l.e.claim(host, t.conn, n, false)
+	claimed, ok := l.e.claim(host, t.conn, claimOpts{limit: n, after: after})
 	l.give(n - len(claimed))
 	if !ok {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.wanted = true
+		l.wanted, l.again = true, true
 		return claimRetry
 	}
+	more := l.line.claimed(claimed, n)
 	l.mu.Lock()
 	l.running += len(claimed)
 	l.pace.weigh(claimed)
-	l.wanted = l.wanted || len(claimed) == n
+	l.wanted = l.wanted || more
 	l.mu.Unlock()
 	for _, c := range claimed {
 		r := &run{export: c.Export, order: c.Order, host: host, target: t, port: t.port, claimed: asked}
@@ -336,10 +341,10 @@ func (l *lane) claim(t *target, n int) time.Duration {
 			l.poke()
 		})
 	}
-	switch len(claimed) {
-	case n:
+	switch {
+	case more:
 		return 0
-	case 0:
+	case len(claimed) == 0:
 		return l.missed(t)
 	}
 	return l.e.o.Knobs.Linger
@@ -396,7 +401,7 @@ func (l *lane) judge(r *run, d decision) (domain.Health, bool) {
 		l.suspects = true
 	}
 	if f := d.finish; f.Status == domain.Pending && f.NextAttemptIn == 0 {
-		l.wanted = true
+		l.wanted, l.again = true, true
 	}
 	current := l.target
 	if current == nil || !current.conn.UpdatedAt.Equal(r.target.conn.UpdatedAt) {

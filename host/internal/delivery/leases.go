@@ -76,16 +76,24 @@ func (l *leases) strays(leased []domain.Export) []domain.Export {
 	return strays
 }
 
+// claimOpts say what to claim.
+type claimOpts struct {
+	limit    int
+	after    store.Place // the place in line to begin behind
+	suspects bool
+}
+
 // claim asks the store for work, and is not ok if that failed, which it logs. It
 // is not cut short by Stop: what was claimed is to be run.
-func (e *Engine) claim(host *incarnation, conn domain.Connection, n int, suspects bool) (claimed []store.Claimed, ok bool) {
+func (e *Engine) claim(host *incarnation, conn domain.Connection, o claimOpts) (claimed []store.Claimed, ok bool) {
 	e.leases.claiming.RLock()
 	defer e.leases.claiming.RUnlock()
 	ctx, cancel := context.WithTimeout(e.recording, callTimeout)
 	defer cancel()
 	asked := time.Now()
 	claimed, err := e.o.Store.Claim(ctx, store.ClaimRequest{
-		HostID: host.id, ConnectionID: conn.ID, AsOf: conn.UpdatedAt, Limit: n, SuspectsOnly: suspects,
+		HostID: host.id, ConnectionID: conn.ID, AsOf: conn.UpdatedAt,
+		Limit: o.limit, After: o.after, SuspectsOnly: o.suspects,
 		Lease: e.o.Knobs.AttemptTimeout + e.o.Knobs.LeaseGrace,
 	})
 	if err == nil && time.Since(asked) > e.o.Knobs.DeadAfter {

@@ -100,7 +100,7 @@ func (l *lane) runSuspects(t *target) {
 func (l *lane) runSuspect(t *target, isolated connector.Port) bool {
 	host := l.e.host.Load()
 	asked := time.Now()
-	claimed, ok := l.e.claim(host, t.conn, 1, true)
+	claimed, ok := l.e.claim(host, t.conn, claimOpts{limit: 1, suspects: true})
 	if !ok || len(claimed) == 0 {
 		return false
 	}

@@ -180,12 +180,24 @@ type ClaimRequest struct {
 	// order that was accepted after a change is delivered as before it. Zero:
 	// whatever the connection is now.
 	AsOf time.Time
+	// After leaves out what comes up to there in the line of due exports. A
+	// caller that takes much work at once needs not walk each time over what it
+	// has under way. What is due again goes back to its old place in the line,
+	// so now and then the line is to be asked for from its start. Zero: all.
+	After Place
+}
+
+// Place is where an export stands in the line of due exports: the oldest first.
+type Place struct {
+	Due time.Time
+	ID  uuid.UUID
 }
 
 // Claimed is an export whose next attempt has been recorded as started.
 type Claimed struct {
 	Export domain.Export // AttemptCount is this attempt's number; Lease is set
 	Order  []byte        // the draft order's content
+	Place  Place         // where it stood
 }
 
 // Save is a checkpoint or a stored payload to record for an attempt. Nil or

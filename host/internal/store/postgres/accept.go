@@ -112,6 +112,9 @@ func insertRound(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, index
 	if err != nil || len(fresh) == 0 {
 		return refused, err
 	}
+	if err := holdConnections(ctx, tx, batch, fresh); err != nil {
+		return nil, err
+	}
 	rows, err := tx.Query(ctx, insertExports, exportArguments(batch, fresh)...)
 	if err != nil {
 		return nil, fmt.Errorf("insert exports: %w", err)
@@ -137,6 +140,44 @@ func insertRound(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, index
 		orphans = append(orphans, i)
 	}
 	return append(refused, orphans...), deleteDrafts(ctx, tx, batch, orphans)
+}
+
+// owned is a connection and whose it is.
+type owned struct{ conn, org uuid.UUID }
+
+// holdConnections keeps the connections of batch[i] for i in indexes from being
+// deleted until the transaction ends, each once for all of its exports:
+// erp_export has no foreign key that would do so row by row.
+func holdConnections(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, indexes []int) error {
+	wanted := make(map[owned]bool)
+	for _, i := range indexes {
+		wanted[owned{batch[i].Export.ConnectionID, batch[i].Export.OrgID}] = true
+	}
+	return hold(ctx, tx, wanted)
+}
+
+// hold is ConnectionNotFound unless all wanted connections are there.
+func hold(ctx context.Context, tx pgx.Tx, wanted map[owned]bool) error {
+	ids := make([]uuid.UUID, 0, len(wanted))
+	for o := range wanted {
+		ids = append(ids, o.conn)
+	}
+	rows, err := tx.Query(ctx, `SELECT id, org_id FROM erp_connection WHERE id = ANY ($1) FOR KEY SHARE`, ids)
+	if err != nil {
+		return fmt.Errorf("hold connections: %w", err)
+	}
+	var found owned
+	_, err = pgx.ForEachRow(rows, []any{&found.conn, &found.org}, func() error {
+		delete(wanted, found)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("hold connections: %w", err)
+	}
+	if len(wanted) > 0 {
+		return rules.ConnectionNotFound()
+	}
+	return nil
 }
 
 // insertNewDrafts splits indexes into those whose draft order it inserted and

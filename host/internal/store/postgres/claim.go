@@ -19,6 +19,7 @@ const claim = `
 WITH due AS (
 	SELECT id FROM erp_export
 	WHERE erp_connection_id = $1 AND status = 'PENDING' AND %s AND next_attempt_at <= now() AND lease_host_id IS NULL
+		AND (next_attempt_at, id) > ($6, $7)
 		AND NOT EXISTS (SELECT FROM host_node WHERE id = $2 AND stopped_at IS NOT NULL)
 		AND ($5::timestamptz IS NULL OR (SELECT status = 'ACTIVE' AND updated_at = $5 FROM erp_connection WHERE id = $1))
 	ORDER BY next_attempt_at, id
@@ -33,7 +34,7 @@ WITH due AS (
 	INSERT INTO export_attempt (export_id, number, host_id, host_name, started_at)
 	SELECT id, attempt_count, $2, COALESCE((SELECT name FROM host_node WHERE id = $2), ''), now() FROM leased
 )
-SELECT ` + exportColumns + `, d.content
+SELECT ` + exportColumns + `, d.content, e.next_attempt_at
 FROM leased e` + exportParents + `
 ORDER BY e.next_attempt_at, e.id`
 
@@ -57,12 +58,13 @@ func (s *Store) Claim(ctx context.Context, req store.ClaimRequest) ([]store.Clai
 	}
 	var claimed []store.Claimed
 	err := s.alone(ctx, "claim exports", func(q querier) error {
-		rows, err := q.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease, asOf)
+		rows, err := q.Query(ctx, query, req.ConnectionID, req.HostID, req.Limit, req.Lease, asOf, req.After.Due, req.After.ID)
 		if err != nil {
 			return err
 		}
 		claimed, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c store.Claimed, err error) {
-			c.Export, err = scanExportAnd(row, &c.Order)
+			c.Export, err = scanExportAnd(row, &c.Order, &c.Place.Due)
+			c.Place.ID, c.Place.Due = c.Export.ID, c.Place.Due.UTC()
 			return c, err
 		})
 		return err

@@ -37,12 +37,8 @@ func violation(pg *pgconn.PgError) *fault.Error {
 		return rules.ConnectionExists()
 	case "uq_live_export":
 		return rules.ExportLive()
-	case "fk_erp_connection_org", "fk_draft_order_org", "fk_api_token_org", "fk_audit_log_org":
+	case "fk_erp_connection_org", "fk_api_token_org", "fk_audit_log_org":
 		return rules.OrganizationNotFound()
-	case "fk_erp_export_connection":
-		return rules.ConnectionNotFound()
-	case "fk_erp_export_draft_order":
-		return rules.DraftOrderNotFound()
 	}
 	if pg.Code == uniqueViolation {
 		return rules.RowExists()

@@ -1,13 +1,16 @@
 package postgres_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/store/storetest"
+	"github.com/orderport/orderport/sdk/port"
 )
 
 func TestAConnectionWrittenByAnotherProgramIsAConnection(t *testing.T) {
@@ -52,5 +55,28 @@ func TestAnUpdateByAnotherProgramChangesUpdatedAt(t *testing.T) {
 			t.Errorf("after SET %s updated_at is %v, was %v", set, c.UpdatedAt, last)
 		}
 		last = c.UpdatedAt
+	}
+}
+
+func TestWhatHasExportsCannotBeDeleted(t *testing.T) {
+	t.Parallel()
+	s := open(t, storetest.PostgresURL(t))
+	w := storetest.NewWorld(t, s)
+	idle := w.NewConn(w.Org.ID, "SAP_RFC")
+	w.AcceptN(2)
+	failed := w.FailWith(&domain.ExportError{Code: port.Conflict, Message: "no"})
+	for what, statement := range map[string]string{
+		"a connection with exports":     `DELETE FROM erp_connection WHERE id = '` + w.Conn.ID.String() + `'`,
+		"an order with a failed export": `DELETE FROM draft_order WHERE id = '` + failed.DraftOrderID.String() + `'`,
+		"an order with a live export":   `DELETE FROM draft_order WHERE id <> '` + failed.DraftOrderID.String() + `'`,
+		"an organization with orders":   `DELETE FROM organization WHERE id = '` + w.Org.ID.String() + `'`,
+	} {
+		var refused *pgconn.PgError
+		if _, err := s.Pool().Exec(t.Context(), statement); !errors.As(err, &refused) || refused.Code != "23503" {
+			t.Errorf("delete %s: %v, want a foreign key violation", what, err)
+		}
+	}
+	if _, err := s.Pool().Exec(t.Context(), `DELETE FROM erp_connection WHERE id = $1`, idle.ID); err != nil {
+		t.Errorf("delete a connection without exports: %v", err)
 	}
 }

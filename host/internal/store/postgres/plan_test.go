@@ -98,8 +98,8 @@ func statements(t *testing.T, w *storetest.World, exports []domain.Export) []sta
 		t.Fatal(err)
 	}
 	all := []statement{
-		{"claim", claimRegular, []any{w.Conn.ID, w.Host, 64, time.Minute, w.Conn.UpdatedAt}, 4000},
-		{"claim suspects", claimSuspects, []any{w.Conn.ID, w.Host, 64, time.Minute, w.Conn.UpdatedAt}, 50},
+		{"claim", claimRegular, []any{w.Conn.ID, w.Host, 64, time.Minute, w.Conn.UpdatedAt, time.Time{}, uuid.Nil}, 4000},
+		{"claim suspects", claimSuspects, []any{w.Conn.ID, w.Host, 64, time.Minute, w.Conn.UpdatedAt, time.Time{}, uuid.Nil}, 50},
 		{"save", saveBatch, saveArguments(saves), 1500},
 		{"finish", finishBatch, ends, 1500},
 		{"find ended attempts", endedBefore, ends[:4], 500},

@@ -13,9 +13,10 @@ import (
 )
 
 const selectDue = `
-SELECT ` + exportColumns + `, d.content
+SELECT ` + exportColumns + `, d.content, e.next_attempt_at
 FROM erp_export e` + exportParents + `
 WHERE e.erp_connection_id = ?1 AND e.status = 'PENDING' AND %s AND e.next_attempt_at <= ?2 AND e.lease_host_id IS NULL
+	AND (e.next_attempt_at, e.id) > (?6, ?7)
 	AND NOT EXISTS (SELECT 1 FROM host_node WHERE id = ?3 AND stopped_at IS NOT NULL)
 	AND (?5 IS NULL OR EXISTS (SELECT 1 FROM erp_connection WHERE id = ?1 AND status = 'ACTIVE' AND updated_at = ?5))
 ORDER BY e.next_attempt_at, e.id
@@ -55,9 +56,11 @@ func dueExports(ctx context.Context, tx *sql.Tx, req store.ClaimRequest, now tim
 		asOf = &req.AsOf
 	}
 	return all(ctx, tx, func(row scanner) (c store.Claimed, err error) {
-		c.Export, err = scanExportAnd(row, &c.Order)
+		c.Export, err = scanExportAnd(row, &c.Order, moment(&c.Place.Due))
+		c.Place.ID = c.Export.ID
 		return c, err
-	}, query, req.ConnectionID.String(), micros(now), req.HostID.String(), req.Limit, microsOrNull(asOf))
+	}, query, req.ConnectionID.String(), micros(now), req.HostID.String(), req.Limit, microsOrNull(asOf),
+		micros(req.After.Due), req.After.ID.String())
 }
 
 // lease records the attempts, in the database and in claimed.

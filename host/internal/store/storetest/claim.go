@@ -56,6 +56,27 @@ var claimTests = map[string]func(w *World){
 		w.Accept(order)
 		want(w.T, "claimed", len(w.Claim(1)), 1)
 	},
+	"a claim can begin behind the last one, and what is due again comes from the start": func(w *World) {
+		w.AcceptN(6)
+		first := w.Claim(2)
+		behind := func(p store.Place, limit int) []store.Claimed {
+			claimed, err := w.S.Claim(w.Ctx, store.ClaimRequest{
+				HostID: w.Host, ConnectionID: w.Conn.ID, Limit: limit, Lease: time.Minute, After: p,
+			})
+			w.must(err)
+			return claimed
+		}
+		w.Finish(Ended(first[0].Export, domain.OutcomeDeferred, domain.Pending))
+		second := behind(first[1].Place, 2)
+		want(w.T, "claimed behind the first two", len(second), 2)
+		rest := behind(second[1].Place, 10)
+		want(w.T, "claimed behind the first four", len(rest), 2)
+		want(w.T, "behind the last", len(behind(rest[1].Place, 10)), 0)
+		again := behind(store.Place{}, 10)
+		want(w.T, "due again", len(again), 1)
+		want(w.T, "due again", again[0].Export.ID, first[0].Export.ID)
+		want(w.T, "in its old place", again[0].Place, first[0].Place)
+	},
 	"another connection's exports are left alone": func(w *World) {
 		w.Accept(w.OrderFor(w.NewConn(w.Org.ID, "SAP_RFC")))
 		want(w.T, "claimed", len(w.Claim(1)), 0)
