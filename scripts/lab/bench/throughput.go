@@ -22,15 +22,15 @@ type versus struct {
 	name    string
 	atLeast float64 // times the floor
 	floor   func(ctx context.Context, workers int) (floor, error)
-	product func(ctx context.Context) (float64, error) // nil: the floor only
+	product func(ctx context.Context) (delivered, error) // nil: the floor only
 }
 
 func (b *bench) throughputs() []versus {
 	return []versus{
-		{"throughput, PostgreSQL", 1.0, b.openPostgresFloor, func(ctx context.Context) (float64, error) {
+		{"throughput, PostgreSQL", 1.0, b.openPostgresFloor, func(ctx context.Context) (delivered, error) {
 			return b.toDirectory(ctx, true)
 		}},
-		{"throughput, SQLite", 1.0, b.openSQLiteFloor, func(ctx context.Context) (float64, error) {
+		{"throughput, SQLite", 1.0, b.openSQLiteFloor, func(ctx context.Context) (delivered, error) {
 			return b.toDirectory(ctx, false)
 		}},
 		{"throughput, SFTP", 0.5, b.openSFTPFloor, b.toSFTP},
@@ -43,6 +43,7 @@ func (b *bench) throughput(ctx context.Context, v versus) []line {
 	floor := line{What: v.name + ": floor", Unit: "orders/s"}
 	product := line{What: v.name + ": orderport", Unit: "orders/s"}
 	ratio := line{What: v.name + ": ratio", Unit: "× floor", Bar: &bar{AtLeast: v.atLeast}}
+	var used usedLines
 	turns := []func() error{
 		func() error {
 			// A floor does not get faster with more orders: a quarter will do.
@@ -51,9 +52,10 @@ func (b *bench) throughput(ctx context.Context, v versus) []line {
 			return err
 		},
 		func() error {
-			rate, err := v.product(ctx)
-			say("  orderport: %.0f orders/s", rate)
-			product.Values = append(product.Values, rate)
+			d, err := v.product(ctx)
+			say("  orderport: %.0f orders/s; processor time per order %v", d.rate, d.used)
+			product.Values = append(product.Values, d.rate)
+			used.add(d.used)
 			return err
 		},
 	}
@@ -75,28 +77,28 @@ func (b *bench) throughput(ctx context.Context, v versus) []line {
 	if v.product == nil {
 		return []line{floor}
 	}
-	return []line{floor, product, ratio}
+	return append([]line{floor, product, ratio}, used.lines(v.name)...)
 }
 
 // toDirectory delivers into a directory.
-func (b *bench) toDirectory(ctx context.Context, postgres bool) (float64, error) {
+func (b *bench) toDirectory(ctx context.Context, postgres bool) (delivered, error) {
 	drop, err := b.folder("drop")
 	if err != nil {
-		return 0, err
+		return delivered{}, err
 	}
 	config := map[string]any{"mode": "filesystem", "export_path": drop}
 	return b.deliver(ctx, postgres, config, drop)
 }
 
 // toSFTP delivers to an OpenSSH server on loopback.
-func (b *bench) toSFTP(ctx context.Context) (float64, error) {
+func (b *bench) toSFTP(ctx context.Context) (delivered, error) {
 	drop, err := b.folder("drop-sftp")
 	if err != nil {
-		return 0, err
+		return delivered{}, err
 	}
 	server, err := sshtest.Start(ctx, sshtest.Options{Root: drop})
 	if err != nil {
-		return 0, err
+		return delivered{}, err
 	}
 	defer server.Close()
 	return b.deliver(ctx, true, sftpConfig(server, drop), drop)
@@ -111,30 +113,31 @@ func sftpConfig(server *sshtest.Server, path string) map[string]any {
 
 // deliver hands orders in as fast as they are taken and returns how many a
 // second became SENT, counted from the first request.
-func (b *bench) deliver(ctx context.Context, postgres bool, config map[string]any, drop string) (float64, error) {
+func (b *bench) deliver(ctx context.Context, postgres bool, config map[string]any, drop string) (delivered, error) {
 	host, err := b.host(ctx, postgres)
 	if err != nil {
-		return 0, err
+		return delivered{}, err
 	}
 	defer host.Kill()
 	client := host.Client()
 	if _, err := client.CreateConnection(ctx, dropzone, config); err != nil {
-		return 0, err
+		return delivered{}, err
 	}
 	batches := orderBatches(b.orders)
+	used := b.meter(host)
 	start := time.Now()
 	if err := push(ctx, client, batches); err != nil {
-		return 0, err
+		return delivered{}, err
 	}
 	say("  accepted at %.0f orders/s", float64(b.orders)/time.Since(start).Seconds())
 	if err := awaitNonePending(ctx, client); err != nil {
-		return 0, err
+		return delivered{}, err
 	}
-	took := time.Since(start)
+	d := delivered{rate: float64(b.orders) / time.Since(start).Seconds(), used: used(b.orders)}
 	if err := verify(ctx, client, b.orders, drop); err != nil {
-		return 0, err
+		return delivered{}, err
 	}
-	return float64(b.orders) / took.Seconds(), host.Shutdown()
+	return d, host.Shutdown()
 }
 
 // host starts Orderport with an empty database.

@@ -120,6 +120,9 @@ func (pg *Postgres) CreateDatabase(ctx context.Context, name string) (string, er
 	return pg.database(name), nil
 }
 
+// CPUTime returns the processor time that the server has used.
+func (pg *Postgres) CPUTime() time.Duration { return TreeCPUTime(pg.proc.PID()) }
+
 // Crash kills every process of the server with SIGKILL, as a power cut would
 // end them, and waits until all are gone.
 func (pg *Postgres) Crash() {

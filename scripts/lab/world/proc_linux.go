@@ -74,14 +74,30 @@ func ResidentBytes(pid int) int64 {
 }
 
 // CPUTime returns the processor time that pid has used; 0 if it is gone.
-func CPUTime(pid int) time.Duration {
+func CPUTime(pid int) time.Duration { return sumTicks(pid, 11, 12) }
+
+// TreeCPUTime is CPUTime of pid, its living descendants and those that have
+// ended.
+func TreeCPUTime(pid int) time.Duration {
+	sum := sumTicks(pid, 11, 12, 13, 14)
+	for _, child := range descendants(pid) {
+		sum += sumTicks(child, 11, 12, 13, 14)
+	}
+	return sum
+}
+
+// sumTicks adds up fields of /proc/PID/stat, counted from the state as 0.
+func sumTicks(pid int, fields ...int) time.Duration {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(raw)[strings.LastIndexByte(string(raw), ')')+1:])
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	values := strings.Fields(string(raw)[strings.LastIndexByte(string(raw), ')')+1:])
+	var ticks int64
+	for _, field := range fields {
+		value, _ := strconv.ParseInt(values[field], 10, 64)
+		ticks += value
+	}
 	const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Go runs on
-	return time.Duration(user+system) * time.Second / ticksPerSecond
+	return time.Duration(ticks) * time.Second / ticksPerSecond
 }
