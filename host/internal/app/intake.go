@@ -89,6 +89,10 @@ type parsed struct {
 	connectorType string
 	key           string
 	order         domain.DraftOrder
+	// exportID is that of the export that will deliver it. It is random, not
+	// ordered by time: names at the target use its first digits. It stays the
+	// same when a commit is made again, so that its first try is recognised.
+	exportID uuid.UUID
 }
 
 // Accept takes one order. When it returns without error the order is durable.
@@ -149,7 +153,7 @@ func prepare(actor Actor, hand HandIn) (parsed, error) {
 	}
 	return parsed{
 		orgID: actor.OrgID, connectorType: hand.ConnectorType, key: hand.IdempotencyKey,
-		order: order.Draft(actor.OrgID, now()),
+		order: order.Draft(actor.OrgID, now()), exportID: uuid.New(),
 	}, nil
 }
 
@@ -194,9 +198,11 @@ func (in *Intake) commit(ctx context.Context, orders []parsed) []Outcome {
 			outcomes[place].Err = fmt.Errorf("accept orders: %w", err)
 			continue
 		}
-		outcomes[place] = Outcome{Export: accepted[i].Export, Created: accepted[i].Created, Err: accepted[i].Err}
-		if accepted[i].Created {
-			wake[accepted[i].Export.ConnectionID] = true
+		a := accepted[i]
+		created := a.Created || a.Export.ID == batch[i].Export.ID
+		outcomes[place] = Outcome{Export: a.Export, Created: created, Err: a.Err}
+		if created {
+			wake[a.Export.ConnectionID] = true
 		}
 	}
 	for id := range wake {
@@ -265,16 +271,15 @@ func (in *Intake) known(ctx context.Context, order parsed, cause error) Outcome 
 	if len(exports) == 0 {
 		return Outcome{Err: cause}
 	}
-	return Outcome{Export: exports[0]}
+	return Outcome{Export: exports[0], Created: exports[0].ID == order.exportID}
 }
 
-// acceptance makes the export that will deliver an order. Its id is random,
-// not ordered by time: names at the target use its first digits.
+// acceptance makes the export that will deliver an order.
 func acceptance(order parsed, conn domain.Connection) store.Acceptance {
 	return store.Acceptance{
 		Draft: order.order,
 		Export: domain.Export{
-			ID: uuid.New(), OrgID: order.orgID, ConnectionID: conn.ID, ConnectorType: conn.ConnectorType,
+			ID: order.exportID, OrgID: order.orgID, ConnectionID: conn.ID, ConnectorType: conn.ConnectorType,
 			DraftOrderID: order.order.ID, ExternalOrderNumber: order.order.ExternalOrderNumber,
 			FormatVersion: domain.FormatVersion, Status: domain.Pending, IdempotencyKey: order.key,
 			CreatedAt: order.order.CreatedAt, UpdatedAt: order.order.CreatedAt,

@@ -35,8 +35,9 @@ const (
 type Tokens struct {
 	store store.Tokens
 
-	mu    sync.Mutex
-	known map[[32]byte]knownToken // guarded by mu
+	mu      sync.Mutex
+	known   map[[32]byte]knownToken // guarded by mu
+	revoked uint64                  // guarded by mu: how often a token has been revoked here
 }
 
 type knownToken struct {
@@ -103,6 +104,7 @@ func (t *Tokens) Revoke(ctx context.Context, actor Actor, id uuid.UUID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.known)
+	t.revoked++
 	return err
 }
 
@@ -113,7 +115,7 @@ func (t *Tokens) Authenticate(ctx context.Context, secret string) (Actor, error)
 		return Actor{}, unauthenticated()
 	}
 	hash := sha256.Sum256([]byte(secret))
-	entry, ok := t.cached(hash)
+	entry, revoked, ok := t.cached(hash)
 	if !ok {
 		token, err := t.store.TokenByHash(ctx, hash)
 		if err != nil {
@@ -122,20 +124,24 @@ func (t *Tokens) Authenticate(ctx context.Context, secret string) (Actor, error)
 			}
 			return Actor{}, err
 		}
-		entry = t.remember(ctx, hash, token)
+		entry = t.remember(ctx, hash, token, revoked)
 	}
 	return Actor{OrgID: entry.token.OrgID, Role: entry.token.Role, Name: "token:" + entry.token.ID.String()}, nil
 }
 
-func (t *Tokens) cached(hash [32]byte) (knownToken, bool) {
+// cached returns a token that was seen in the database a moment ago, and how
+// often one had been revoked until now.
+func (t *Tokens) cached(hash [32]byte) (entry knownToken, revoked uint64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	entry, ok := t.known[hash]
-	return entry, ok && time.Since(entry.checked) < tokenCacheFor
+	entry, ok = t.known[hash]
+	return entry, t.revoked, ok && time.Since(entry.checked) < tokenCacheFor
 }
 
-// remember caches a token that the database knows and records its use.
-func (t *Tokens) remember(ctx context.Context, hash [32]byte, token domain.Token) knownToken {
+// remember caches a token that the database knows and records its use. It does
+// not cache it if one has been revoked since the database was asked: that may
+// be this one.
+func (t *Tokens) remember(ctx context.Context, hash [32]byte, token domain.Token, revoked uint64) knownToken {
 	entry := knownToken{token: token, checked: time.Now()}
 	t.mu.Lock()
 	if t.known == nil || len(t.known) >= tokenCacheSize {
@@ -146,7 +152,9 @@ func (t *Tokens) remember(ctx context.Context, hash [32]byte, token domain.Token
 	if touch {
 		entry.touched = entry.checked
 	}
-	t.known[hash] = entry
+	if t.revoked == revoked {
+		t.known[hash] = entry
+	}
 	t.mu.Unlock()
 	if touch {
 		// Best effort: a use that is not recorded must not fail the call.

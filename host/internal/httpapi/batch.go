@@ -27,6 +27,22 @@ const (
 	stallTimeout = 60 * time.Second
 )
 
+// batchBounds are what one batch may cost. Zero values mean the defaults.
+type batchBounds struct {
+	spool int64         // bytes of answers that wait for a client: spoolLimit
+	stall time.Duration // without progress: stallTimeout
+}
+
+func (b batchBounds) orDefaults() batchBounds {
+	if b.spool == 0 {
+		b.spool = spoolLimit
+	}
+	if b.stall == 0 {
+		b.stall = stallTimeout
+	}
+	return b
+}
+
 func (s *server) registerBatch(api huma.API) {
 	o := operation{
 		method: http.MethodPost, path: "/exports:batch", id: "createExports", tag: "Exports",
@@ -34,6 +50,8 @@ func (s *server) registerBatch(api huma.API) {
 		text: "One order a line (NDJSON), of any number: either the order itself or `{\"draft_order\": …, \"connector_type\": …, \"idempotency_key\": …}`. " +
 			"Each line is accepted or refused by itself and is durable once its answer is there. " +
 			"The answers, one a line in the order of the lines, are sent while the batch is still read. " +
+			"A client may send all of it before it takes the first answer, as long as no more than 256 MiB of them wait, some 300,000 lines: " +
+			"then the host reads no further, and after a minute in which none is taken it breaks off. " +
 			"A line has at most 16 MiB. If the answer breaks off, send the batch again: what was accepted is not delivered twice.",
 		ok: map[int]string{http.StatusOK: "One answer a line."},
 	}
@@ -67,12 +85,14 @@ func (s *server) createExports(ctx context.Context, in *createExportsInput) (*hu
 		in.writer.WriteHeader(http.StatusOK)
 		_ = control.Flush() // some clients send the first line only now
 
-		answers := newSpool(s.TempDir)
+		bounds := s.batches.orDefaults()
+		answers := newSpool(s.TempDir, bounds.spool, bounds.stall)
 		defer answers.Release()
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)
-			if err := send(in.writer, control, answers); err != nil {
+			defer answers.Close()
+			if err := send(in.writer, control, answers, bounds.stall); err != nil {
 				cancel() // nobody listens any more
 			}
 		}()
@@ -83,30 +103,39 @@ func (s *server) createExports(ctx context.Context, in *createExportsInput) (*hu
 		readDone := make(chan struct{})
 		go func() {
 			defer close(readDone)
-			b.read(ctx, &patientReader{src: in.request.Body, control: control})
+			b.read(ctx, &patientReader{src: in.request.Body, control: control, patience: bounds.stall})
 		}()
 		err := b.run(ctx, answers)
 		answers.Close()
-		_ = control.SetWriteDeadline(time.Now().Add(stallTimeout))
+		_ = control.SetWriteDeadline(time.Now().Add(bounds.stall))
 		if err != nil {
 			cancel()
 			_ = control.SetReadDeadline(time.Now()) // wakes the reader
 		}
+		if errors.Is(err, errUnread) {
+			_ = control.SetWriteDeadline(time.Now()) // it has had its time
+		}
 		<-readDone
 		<-sent
 		if err != nil {
-			noteCause(ctx, err)
+			if !errors.Is(err, context.Canceled) { // a client that left is no fault
+				noteCause(ctx, err)
+			}
 			panic(http.ErrAbortHandler) // the client must not take this for a whole answer
 		}
 	}}, nil
 }
 
-// send copies answers to the client as they come.
-func send(w http.ResponseWriter, control *http.ResponseController, answers io.Reader) error {
+// send copies answers to the client as they come. While the client sends it
+// may take them when it likes, and afterwards each piece within patience.
+func send(w http.ResponseWriter, control *http.ResponseController, answers *spool, patience time.Duration) error {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := answers.Read(buf)
 		if n > 0 {
+			if answers.isClosed() {
+				_ = control.SetWriteDeadline(time.Now().Add(patience))
+			}
 			if _, err := w.Write(buf[:n]); err != nil {
 				return err
 			}
@@ -123,13 +152,14 @@ func send(w http.ResponseWriter, control *http.ResponseController, answers io.Re
 
 // patientReader gives each read of the body its own deadline.
 type patientReader struct {
-	src     io.Reader
-	control *http.ResponseController
+	src      io.Reader
+	control  *http.ResponseController
+	patience time.Duration
 }
 
 // Read implements io.Reader.
 func (p *patientReader) Read(b []byte) (int, error) {
-	_ = p.control.SetReadDeadline(time.Now().Add(stallTimeout))
+	_ = p.control.SetReadDeadline(time.Now().Add(p.patience))
 	return p.src.Read(b)
 }
 

@@ -236,6 +236,61 @@ func TestABatchThatBreaksOffSaysWhere(t *testing.T) {
 	})
 }
 
+// TestAClientThatSendsForEverAndNeverReadsIsCutOff: what it is answered waits in
+// sockets and in the spool, and all of them are bounded.
+func TestAClientThatSendsForEverAndNeverReadsIsCutOff(t *testing.T) {
+	t.Parallel()
+	w := newWorldOfBatches(t, batchBounds{spool: 1 << 20, stall: 500 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+	fmt.Fprintf(conn, "POST %s/exports:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n", Base, w.admin)
+	lines := strings.Repeat("{}\n", 1000)
+	for err == nil {
+		_, err = fmt.Fprintf(conn, "%x\r\n%s\r\n", len(lines), lines)
+	}
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // as it is from the socket
+		t.Fatal("it may send for a minute and read nothing")
+	}
+	eventuallyLogged(t, w, errUnread.Error())
+}
+
+// TestAClientThatReadsLateGetsAllAnswers: more answers than sockets hold wait
+// for a client that sends everything first.
+func TestAClientThatReadsLateGetsAllAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorldOfBatches(t, batchBounds{spool: 64 << 20, stall: 30 * time.Second})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(120 * time.Second))
+	const all = 40_000
+	body := strings.Repeat("{}\n", all)
+	fmt.Fprintf(conn, "POST %s/exports:batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", Base, w.admin, len(body), body)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if n := len(linesOf(t, res.Body)); n != all {
+		t.Errorf("%d answers to %d lines", n, all)
+	}
+}
+
+func eventuallyLogged(t *testing.T, w *world, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(w.log.String(), text); <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not say %q: %s", text, w.log.String())
+		}
+	}
+}
+
 func TestABatchGoesOnAfterAGroupThatFails(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *world) {
 		failing := &failingStore{Store: w.store, fail: 1}
@@ -261,10 +316,7 @@ func TestAHandInSurvivesAnAcceptWhoseReplyWasLost(t *testing.T) {
 		failing := &failingStore{Store: w.store, fail: 1, apply: true}
 		w = newWorldOn(t, w, failing)
 		w.connect(w.admin)
-		a := w.call("POST", "/exports", map[string]any{"draft_order": order()})
-		if a.status != 200 && a.status != 202 {
-			t.Fatalf("status %d: %s", a.status, a.body)
-		}
+		w.call("POST", "/exports", map[string]any{"draft_order": order()}).want(202)
 		counts, err := w.store.CountExports(t.Context())
 		if err != nil || counts[domain.Pending] != 1 {
 			t.Errorf("%v exports: %v", counts, err)

@@ -63,8 +63,21 @@ func newWorld(t *testing.T, s store.Store) *world {
 	return w
 }
 
+// newWorldOfBatches is a world with SQLite whose batches have other bounds.
+func newWorldOfBatches(t *testing.T, bounds batchBounds) *world {
+	t.Helper()
+	w := serveWith(t, openSQLite(t), seal.NewKeyring(seal.GenerateKey()), bounds)
+	w.org, w.admin = w.newOrg("acme")
+	return w
+}
+
 // serve serves the API on s.
 func serve(t *testing.T, s store.Store, keyring *seal.Keyring) *world {
+	t.Helper()
+	return serveWith(t, s, keyring, batchBounds{})
+}
+
+func serveWith(t *testing.T, s store.Store, keyring *seal.Keyring, bounds batchBounds) *world {
 	t.Helper()
 	payloads, err := payload.OpenDir(t.TempDir())
 	if err != nil {
@@ -79,7 +92,7 @@ func serve(t *testing.T, s store.Store, keyring *seal.Keyring) *world {
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = Serve(New(Config{
 		Services: w.services, Ready: func(context.Context) []string { return w.ready },
-		Metrics: m.Handler(), Observe: m.Call, Version: "test", TempDir: t.TempDir(),
+		Metrics: m.Handler(), Observe: m.Call, Version: "test", TempDir: t.TempDir(), batches: bounds,
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}), slog.New(slog.DiscardHandler))
 	server.Start()

@@ -62,10 +62,11 @@ func (s *server) middleware(mux *http.ServeMux) http.Handler {
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		_, pattern := mux.Handler(r)
 		defer func() {
-			if caught := recover(); caught != nil {
-				s.afterPanic(answer, r, caught)
-			}
+			aborted := s.afterPanic(answer, r, recover())
 			s.finish(r, call, pattern, answer.status(), time.Since(started))
+			if aborted {
+				panic(http.ErrAbortHandler)
+			}
 		}()
 		if pattern == "" {
 			refuseRoute(mux, answer, r)
@@ -90,18 +91,23 @@ func acceptedID(id string) string {
 	return hex.EncodeToString(raw[:])
 }
 
-func (s *server) afterPanic(answer *recorder, r *http.Request, caught any) {
+// afterPanic makes an answer of what a handler panicked with, if it did. Where
+// the answer has begun, cutting it off is the only way to say that it is not
+// whole: then it is to be aborted.
+func (s *server) afterPanic(answer *recorder, r *http.Request, caught any) (abort bool) {
+	if caught == nil {
+		return false
+	}
 	if err, ok := caught.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(caught)
+		return true
 	}
 	s.Log.ErrorContext(r.Context(), "a handler panicked", "request_id", requestID(r.Context()),
 		"panic", fmt.Sprint(caught), "stack", string(debug.Stack()))
 	if answer.code != 0 {
-		// The answer has begun: cutting it off is the only way to say that it
-		// is not whole.
-		panic(http.ErrAbortHandler)
+		return true
 	}
 	writeProblem(answer, r, fmt.Errorf("panic: %v", caught))
+	return false
 }
 
 func (s *server) finish(r *http.Request, call *record, pattern string, status int, took time.Duration) {

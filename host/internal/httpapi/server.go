@@ -40,6 +40,8 @@ type Config struct {
 	// TempDir holds the answers of a batch whose client does not read them
 	// yet; empty: the system's.
 	TempDir string
+
+	batches batchBounds
 }
 
 // server holds the handlers.
