@@ -11,17 +11,10 @@ import (
 
 // create creates the order. Nothing of an earlier attempt is in SAP or can get
 // there any more.
-func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, error) {
-	call := e.order.call
-	f, known, err := e.pool.function(ctx, e.session, call.Function)
+func (e *export) create(ctx context.Context) (sdk.ExportResult, error) {
+	call, err := e.fitted(ctx)
 	if err != nil {
-		e.clean = !rfc.As(err).Broken
-		return sdk.ExportResult{}, failure("ask SAP for the parameters of "+call.Function, err)
-	}
-	if known {
-		if call, e.unflagged, err = fit(call, f); err != nil {
-			return sdk.ExportResult{}, inDoubt(e.req, err)
-		}
+		return sdk.ExportResult{}, err
 	}
 	if err := e.store(ctx, call); err != nil {
 		return sdk.ExportResult{}, err
@@ -32,25 +25,71 @@ func (e *export) create(ctx context.Context, system string) (sdk.ExportResult, e
 	bounded, cancel := context.WithTimeout(ctx, 2*e.cfg.timeout())
 	defer cancel()
 	cp := checkpoint{
-		Stage: creating, Reference: e.reference, ReferenceField: e.cfg.ReferenceField, System: system,
+		Stage: creating, Reference: e.reference, ReferenceField: e.cfg.ReferenceField, System: e.system,
 		Customer: e.order.customer, SalesOrg: e.cfg.SalesOrg, Until: until,
 	}
 	if err := checkpoints.Save(ctx, e.req, cp, cp.Reference); err != nil {
 		return sdk.ExportResult{}, err
 	}
-	if e.cfg.CreateFunction != "" {
-		err = e.createInOneCall(bounded, &cp, call, system)
-	} else {
-		err = e.createAndCommit(bounded, &cp, call)
-	}
-	if err != nil {
+	numbers, unread, err := e.save(bounded, &cp, call)
+	switch {
+	case err != nil:
 		return sdk.ExportResult{}, err
+	case len(numbers) > 0:
+		return e.matching(ctx, cp, numbers[0], false)
 	}
 	cp.Stage, cp.Errors = committed, e.rows.errors()
 	if err := checkpoints.Save(ctx, e.req, cp, cp.Reference); err != nil {
 		return sdk.ExportResult{}, err
 	}
-	return e.confirm(ctx, cp, system, false)
+	if unread != nil {
+		return sdk.ExportResult{}, unread
+	}
+	return e.confirm(ctx, cp, false)
+}
+
+// fitted is the call as the system wants it.
+func (e *export) fitted(ctx context.Context) (rfc.Call, error) {
+	call := e.order.call
+	f, known := e.pool.knownFunction(call.Function)
+	if !known && e.pool.transport.Describe().Metadata {
+		if err := e.acquire(ctx); err != nil {
+			return rfc.Call{}, err
+		}
+		defer e.release()
+		var err error
+		if f, err = e.pool.function(ctx, e.session, call.Function); err != nil {
+			e.clean = !rfc.As(err).Broken
+			return rfc.Call{}, failure("ask SAP for the parameters of "+call.Function, err)
+		}
+		known = true
+	}
+	if !known {
+		return call, nil
+	}
+	call, unflagged, err := fit(call, f)
+	e.unflagged = unflagged
+	return call, inDoubt(e.req, err)
+}
+
+// save creates, commits and reads back, all in one session. An error says that
+// SAP has not confirmed the commit; unread is why it could not be asked
+// afterwards.
+func (e *export) save(ctx context.Context, cp *checkpoint, call rfc.Call) (numbers []string, unread, err error) {
+	if err := e.acquire(ctx); err != nil {
+		return nil, nil, e.withdraw(ctx, *cp, err)
+	}
+	defer e.release()
+	if e.cfg.CreateFunction != "" {
+		err = e.createInOneCall(ctx, cp, call)
+	} else {
+		err = e.createAndCommit(ctx, cp, call)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	numbers, unread = e.find(ctx, *cp)
+	return numbers, unread, nil
 }
 
 // createAndCommit calls the BAPI and commits, in this one session. It returns
@@ -127,7 +166,7 @@ func (e *export) notCommitted(ctx context.Context, cp checkpoint, err error) err
 
 // createInOneCall calls the function that creates and commits by itself. What
 // it says about a failure is checked: it promises more than SAP's own BAPI.
-func (e *export) createInOneCall(ctx context.Context, cp *checkpoint, call rfc.Call, system string) error {
+func (e *export) createInOneCall(ctx context.Context, cp *checkpoint, call rfc.Call) error {
 	e.clean = false
 	reply, err := e.call(ctx, call)
 	if err != nil {
@@ -140,7 +179,7 @@ func (e *export) createInOneCall(ctx context.Context, cp *checkpoint, call rfc.C
 		cp.Document = number
 		return nil
 	}
-	found, err := e.find(ctx, *cp, system)
+	found, err := e.find(ctx, *cp)
 	switch {
 	case err != nil:
 		return err

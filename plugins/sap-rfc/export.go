@@ -30,7 +30,8 @@ type export struct {
 	reference string
 	order     mapped
 
-	session rfc.Session
+	system  string      // where orders go to, see pool.system
+	session rfc.Session // nil but between acquire and release
 	// clean says that the session holds no unfinished work and can be kept.
 	clean      bool
 	rows       messages // what SAP said about the order
@@ -68,29 +69,51 @@ func (e *export) deliver(ctx context.Context) (sdk.ExportResult, error) {
 			return sdk.ExportResult{}, err
 		}
 	}
-	if err := e.open(ctx); err != nil {
-		return sdk.ExportResult{}, failure("open a session with SAP", err)
+	if err := e.learnSystem(ctx); err != nil {
+		return sdk.ExportResult{}, err
 	}
-	defer func() { e.pool.release(e.session, e.clean) }()
-
-	system, err := e.pool.system(ctx, e.session, e.cfg)
-	if err != nil {
-		return sdk.ExportResult{}, failure("ask SAP for its id", err)
-	}
-	e.clean = true
 	switch cp.Stage {
 	case creating:
-		return e.resume(ctx, cp, system)
+		return e.resume(ctx, cp)
 	case committed:
-		return e.confirm(ctx, cp, system, true)
+		return e.confirm(ctx, cp, true)
 	default:
-		return e.create(ctx, system)
+		return e.create(ctx)
 	}
 }
 
-func (e *export) open(ctx context.Context) (err error) {
-	e.session, err = e.pool.acquire(ctx)
-	return err
+// acquire takes a session. It is held only for what is said to SAP: sessions
+// are few, and the host's storage takes its time.
+func (e *export) acquire(ctx context.Context) error {
+	s, err := e.pool.acquire(ctx)
+	if err != nil {
+		return failure("open a session with SAP", err)
+	}
+	e.session, e.clean = s, true
+	return nil
+}
+
+func (e *export) release() {
+	e.pool.release(e.session, e.clean)
+	e.session = nil
+}
+
+// learnSystem finds out where orders go to, once for all exports of a config.
+func (e *export) learnSystem(ctx context.Context) error {
+	if e.system = e.pool.knownSystem(); e.system != "" {
+		return nil
+	}
+	if err := e.acquire(ctx); err != nil {
+		return err
+	}
+	defer e.release()
+	system, err := e.pool.system(ctx, e.session, e.cfg)
+	if err != nil {
+		e.clean = false
+		return failure("ask SAP for its id", err)
+	}
+	e.system = system
+	return nil
 }
 
 // refuseToCreate says why a config can't create orders at all.
@@ -102,8 +125,8 @@ func (e *export) refuseToCreate() error {
 }
 
 // resume decides about an order that an earlier attempt may have created.
-func (e *export) resume(ctx context.Context, cp checkpoint, system string) (sdk.ExportResult, error) {
-	numbers, err := e.find(ctx, cp, system)
+func (e *export) resume(ctx context.Context, cp checkpoint) (sdk.ExportResult, error) {
+	numbers, err := e.lookUp(ctx, cp)
 	switch {
 	case err != nil:
 		return sdk.ExportResult{}, err
@@ -118,14 +141,23 @@ func (e *export) resume(ctx context.Context, cp checkpoint, system string) (sdk.
 	if err := e.refuseToCreate(); err != nil {
 		return sdk.ExportResult{}, inDoubt(e.req, err)
 	}
-	return e.create(ctx, system)
+	return e.create(ctx)
+}
+
+// lookUp is find in a session of its own.
+func (e *export) lookUp(ctx context.Context, cp checkpoint) ([]string, error) {
+	if err := e.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer e.release()
+	return e.find(ctx, cp)
 }
 
 // find looks for the order of a checkpoint: by the reference that is in the
 // document, whatever the config says by now.
-func (e *export) find(ctx context.Context, cp checkpoint, system string) ([]string, error) {
-	if cp.System != system {
-		return nil, unknown(cp.Reference, cp.Document, fmt.Sprintf("an earlier attempt may have created the order in %q, and the connection now leads to %q", cp.System, system))
+func (e *export) find(ctx context.Context, cp checkpoint) ([]string, error) {
+	if cp.System != e.system {
+		return nil, unknown(cp.Reference, cp.Document, fmt.Sprintf("an earlier attempt may have created the order in %q, and the connection now leads to %q", cp.System, e.system))
 	}
 	if cp.ReferenceField != e.cfg.ReferenceField {
 		return nil, unknown(cp.Reference, cp.Document, fmt.Sprintf("an earlier attempt put the reference into %s, and reference_field is now %s", cp.ReferenceField, e.cfg.ReferenceField))
@@ -148,24 +180,29 @@ func (e *export) find(ctx context.Context, cp checkpoint, system string) ([]stri
 
 // confirm reads a committed order back. Whatever comes of it, the order is not
 // created again.
-func (e *export) confirm(ctx context.Context, cp checkpoint, system string, recovered bool) (sdk.ExportResult, error) {
+func (e *export) confirm(ctx context.Context, cp checkpoint, recovered bool) (sdk.ExportResult, error) {
 	for _, wait := range readBackPauses {
 		if err := e.connector.pause(ctx, wait); err != nil {
 			return sdk.ExportResult{}, failure("read the order back", err)
 		}
-		numbers, err := e.find(ctx, cp, system)
-		if err != nil {
+		numbers, err := e.lookUp(ctx, cp)
+		switch {
+		case err != nil:
 			return sdk.ExportResult{}, err
+		case len(numbers) > 0:
+			return e.matching(ctx, cp, numbers[0], recovered)
 		}
-		if len(numbers) == 0 {
-			continue
-		}
-		if cp.Document != "" && numbers[0] != cp.Document {
-			return sdk.ExportResult{}, unknown(cp.Reference, numbers[0], fmt.Sprintf("SAP gave the order the number %s, and the reference is in %s", cp.Document, numbers[0]))
-		}
-		return e.confirmed(ctx, cp, numbers[0], recovered), nil
 	}
 	return sdk.ExportResult{}, unknown(cp.Reference, cp.Document, fmt.Sprintf("SAP confirmed the commit of order %s, and does not find it", cp.Document))
+}
+
+// matching is the result for an order that SAP has, unless its number is not
+// the one that SAP gave.
+func (e *export) matching(ctx context.Context, cp checkpoint, number string, recovered bool) (sdk.ExportResult, error) {
+	if cp.Document != "" && number != cp.Document {
+		return sdk.ExportResult{}, unknown(cp.Reference, number, fmt.Sprintf("SAP gave the order the number %s, and the reference is in %s", cp.Document, number))
+	}
+	return e.confirmed(ctx, cp, number, recovered), nil
 }
 
 // confirmed is the result for an order that SAP has.

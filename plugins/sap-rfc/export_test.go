@@ -107,6 +107,10 @@ func TestALostHostLeavesOneOrder(t *testing.T) {
 			t.Run(fmt.Sprintf("%s checkpoint %d is durable", name, checkpoint), func(t *testing.T) {
 				t.Parallel()
 				b := newBench(t)
+				if checkpoint == 2 {
+					// It comes where the order does not show at once.
+					b.sap.list = notAtOnce()
+				}
 				e := b.host.NewExport(nwrfcFields().json(), sdktest.SampleOrder())
 				e.OnCheckpoint = func(n int) sdktest.Fault {
 					if n == checkpoint {
@@ -430,4 +434,50 @@ func TestACheckpointThatIsNotUnderstoodIsNotGuessedAt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// notAtOnce makes the first look-up miss what is there.
+func notAtOnce() func(*rfc.Reply) {
+	calls := 0
+	return func(r *rfc.Reply) {
+		if calls++; calls == 1 {
+			r.Tables["SALES_ORDERS"] = []rfc.Structure{}
+		}
+	}
+}
+
+// A session is free for other orders while the host stores something.
+func TestNoSessionIsHeldWhileTheHostStores(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sap.list = notAtOnce() // so that both checkpoints are saved
+	cfg := nwrfcFields().with(fields{"max_sessions": 1})
+	e := b.host.NewExport(cfg.json(), sdktest.SampleOrder())
+	stores := 0
+	free := func(int) sdktest.Fault {
+		stores++
+		p, err := b.connector.pools.only()
+		if err != nil || len(p.slots) != 0 {
+			t.Errorf("a session is in use (%v)", err)
+		}
+		return sdktest.Fault{}
+	}
+	e.OnCheckpoint, e.OnPayload = free, free
+	result, err := e.Run(t.Context())
+	if err != nil || stores != 3 {
+		t.Fatalf("%v, %v, %d stores", result, err, stores)
+	}
+	b.once(t, result)
+}
+
+// only returns the one pool that there is.
+func (p *pools) only() (*pool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, found := range p.entries {
+		if len(p.entries) == 1 {
+			return found, nil
+		}
+	}
+	return nil, fmt.Errorf("there are %d pools", len(p.entries))
 }

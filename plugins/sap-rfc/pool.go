@@ -204,22 +204,23 @@ func (p *pool) quiet() bool {
 	return len(p.idle) == 0 && len(p.slots) == 0 && !p.now().Before(p.until)
 }
 
+// knownSystem is what system has returned, or "".
+func (p *pool) knownSystem() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.systemID
+}
+
 // system returns the id of the SAP system and client, or the address in the
 // config if the user may not ask for it.
 func (p *pool) system(ctx context.Context, s rfc.Session, cfg config) (string, error) {
-	p.mu.Lock()
-	id := p.systemID
-	p.mu.Unlock()
-	if id != "" {
-		return id, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	reply, err := s.Call(ctx, rfc.Call{Function: "RFC_SYSTEM_INFO"})
 	if err != nil && !mayNotAsk(err) {
 		return "", err
 	}
-	id = reply.Structures["RFCSI_EXPORT"]["RFCSYSID"]
+	id := reply.Structures["RFCSI_EXPORT"]["RFCSYSID"]
 	if id == "" {
 		id = cfg.endpoint()
 	} else {
@@ -243,28 +244,26 @@ func mayNotAsk(err error) bool {
 	}
 }
 
-// function returns the parameters of a function as the system has them, or
-// false if the transport can't tell.
-func (p *pool) function(ctx context.Context, s rfc.Session, name string) (rfc.Function, bool, error) {
-	if !p.transport.Describe().Metadata {
-		return rfc.Function{}, false, nil
-	}
+// knownFunction is what function has returned.
+func (p *pool) knownFunction(name string) (rfc.Function, bool) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	f, ok := p.functions[name]
-	p.mu.Unlock()
-	if ok {
-		return f, true, nil
-	}
+	return f, ok
+}
+
+// function returns the parameters of a function as the system has them.
+func (p *pool) function(ctx context.Context, s rfc.Session, name string) (rfc.Function, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	f, err := s.Function(ctx, name)
 	if err != nil {
-		return rfc.Function{}, false, err
+		return rfc.Function{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.functions[name] = f
-	return f, true, nil
+	return f, nil
 }
 
 // pools keeps one pool for each connection and config. The zero value is
