@@ -64,7 +64,10 @@ func (m mutants) profile(t *testing.T, name string, kind profile.Kind) Target {
 		PreviousSchema: "internal/mutant/config.schema.json",
 		Manifest:       filepath.Join(m.dir, "manifest.json"),
 
-		Limits: profile.Limits{Slack: profile.Duration(500 * time.Millisecond)},
+		Limits: profile.Limits{
+			Slack: profile.Duration(500 * time.Millisecond), Orphan: profile.Duration(time.Second),
+			Start: profile.Duration(4 * time.Second),
+		},
 	}
 	if kind == profile.SFTP {
 		p.Config = map[string]any{

@@ -15,5 +15,9 @@ func All() []suite.Check {
 		describe(),
 		schema(),
 		testConnection(),
+		secrets(),
+		shutdown(),
+		leaks(),
+		large(),
 	)
 }

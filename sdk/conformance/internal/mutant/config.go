@@ -51,6 +51,7 @@ func (m *mutant) decode(connection *connectorv1.Connection) (config, *connectorv
 	if err := json.Unmarshal(connection.GetConfig(), &c); err != nil {
 		return c, fault(port.InvalidConfig, "the config can't be read")
 	}
+	m.betray(c, connection.GetConfig())
 	return c, nil
 }
 

@@ -23,13 +23,18 @@ func (s *service) Export(stream connectorv1.ConnectorService_ExportServer) error
 		return err
 	}
 	e := &export{mutant: s.mutant, stream: stream, start: first.GetStart()}
+	e.leak(e.start)
 	result, err := e.run(stream.Context())
 	if err != nil {
 		return err // cut off: the next attempt finds out
 	}
 	result.ExportId = e.start.GetExportId()
 	result.Success = result.GetError() == nil
-	s.log.print("info", "export ended", e.start.GetExportId())
+	id := e.start.GetExportId()
+	if s.is("logs-without-export-id") {
+		id = ""
+	}
+	s.log.print("info", "export ended", id)
 	return stream.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_Result{Result: result}})
 }
 
@@ -95,7 +100,15 @@ func (e *export) failure(ctx context.Context, what string, err error) (*connecto
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	e.tell(&what)
 	return failed(classify(ctx, what, err)), nil
+}
+
+// tell adds to a message what should not be in it.
+func (e *export) tell(message *string) {
+	if e.is("secret-in-error") {
+		*message += " with " + e.config.Token
+	}
 }
 
 // document checks the order and writes it as JSON.
@@ -110,7 +123,7 @@ func (e *export) document() ([]byte, *connectorv1.Error) {
 	if err != nil {
 		return nil, fault(port.InvalidOrder, "the order can't be written as JSON")
 	}
-	if len(data) > maxPayload {
+	if len(data) > maxPayload && !e.is("delivers-beyond-limit") {
 		return nil, fault(port.InvalidOrder, "the order has %d bytes, more than %d", len(data), maxPayload)
 	}
 	return data, nil
@@ -164,9 +177,13 @@ func (e *export) publish(ctx context.Context, temporary string, recovered bool) 
 }
 
 func (e *export) success(recovered bool) *connectorv1.ExportResult {
-	return &connectorv1.ExportResult{
+	result := &connectorv1.ExportResult{
 		StorageKey: e.key, DropzonePath: e.final(), ExternalRef: e.name(), Recovered: recovered,
 	}
+	if e.is("secret-in-metadata") {
+		result.Metadata = map[string]string{"token": e.config.Token}
+	}
+	return result
 }
 
 // resume goes on from a checkpoint.
@@ -192,6 +209,9 @@ func (e *export) store() (*connectorv1.ExportResult, error) {
 	name := e.name()
 	for rest := e.data; ; {
 		chunk := rest[:min(len(rest), port.MaxChunk)]
+		if e.is("one-chunk") {
+			chunk = rest
+		}
 		rest = rest[len(chunk):]
 		if err := e.stream.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_StorePayload{
 			StorePayload: &connectorv1.StorePayload{FileName: name, Data: chunk, Last: len(rest) == 0},
@@ -232,6 +252,9 @@ func (e *export) answer() (*connectorv1.ExportRequest, *connectorv1.ExportResult
 		message, err := e.stream.Recv()
 		if err != nil {
 			return nil, nil, err
+		}
+		if e.stopping.Load() && e.is("final-error-at-stop") {
+			return nil, failed(fault(port.Conflict, "the connector is stopping")), nil
 		}
 		switch m := message.GetMessage().(type) {
 		case *connectorv1.ExportRequest_PayloadStored, *connectorv1.ExportRequest_CheckpointSaved:

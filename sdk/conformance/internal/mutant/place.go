@@ -34,6 +34,16 @@ func (m *mutant) open(ctx context.Context, c config) (place, error) {
 	if c.Mode == "directory" {
 		return local{}, nil
 	}
+	switch old := m.oldPassword(c); {
+	case m.is("keeps-first-password"):
+		c.Password = old
+	case m.is("tries-old-password") && old != c.Password:
+		again := c
+		again.Password = old
+		if at, err := m.dial(ctx, again); err == nil {
+			return at, nil
+		}
+	}
 	return m.dial(ctx, c)
 }
 
@@ -80,6 +90,7 @@ func (local) rename(from, to string) error {
 type remote struct {
 	conn   *ssh.Client
 	client *sftp.Client
+	leaks  bool // stays open
 }
 
 func (m *mutant) dial(ctx context.Context, c config) (place, error) {
@@ -88,7 +99,7 @@ func (m *mutant) dial(ctx context.Context, c config) (place, error) {
 		return nil, fmt.Errorf("read the host key: %w", err)
 	}
 	var dialer net.Dialer
-	if m.is("ignores-deadline") {
+	if m.is("ignores-deadline") || m.is("abandons-connections") {
 		ctx = context.Background()
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -113,7 +124,7 @@ func (m *mutant) dial(ctx context.Context, c config) (place, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	return &remote{conn: conn, client: client}, nil
+	return &remote{conn: conn, client: client, leaks: m.is("leaks-sessions")}, nil
 }
 
 func (m *mutant) login(raw net.Conn, c config, key ssh.PublicKey) (*ssh.Client, error) {
@@ -143,6 +154,9 @@ func (m *mutant) login(raw net.Conn, c config, key ssh.PublicKey) (*ssh.Client, 
 }
 
 func (r *remote) close() {
+	if r.leaks {
+		return
+	}
 	_ = r.client.Close()
 	_ = r.conn.Close()
 }

@@ -51,10 +51,11 @@ func (m *mutant) serve() error {
 		dir = os.TempDir()
 	}
 	socket := filepath.Join(dir, "mutant"+strconv.Itoa(os.Getpid()))
-	listener, err := net.Listen("unix", socket)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return err
 	}
+	listener.SetUnlinkOnClose(false)
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(config)),
 		grpc.MaxRecvMsgSize(m.maxMessage()), grpc.MaxSendMsgSize(port.MaxMessage))
 	connectorv1.RegisterConnectorServiceServer(server, &service{mutant: m})
@@ -64,8 +65,11 @@ func (m *mutant) serve() error {
 		healthv1.RegisterHealthServer(server, healthy)
 	}
 	stop := make(chan struct{}, 10)
-	server.RegisterService(m.controller(stop), m)
+	if !m.is("no-shutdown-call") {
+		server.RegisterService(m.controller(stop), m)
+	}
 	m.watch(stop)
+	m.misbehave()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Fprintf(os.Stdout, "1|%d|unix|%s|grpc|%s\n", port.ProtocolVersion, socket, certificate)
@@ -74,7 +78,18 @@ func (m *mutant) serve() error {
 		return err
 	case <-stop:
 	}
+	m.stopping.Store(true)
+	if m.is("second-stop-fails") {
+		select {
+		case <-stop:
+			os.Exit(3)
+		case <-time.After(time.Second):
+		}
+	}
 	m.end(server, socket)
+	if m.is("stop-status") {
+		return errors.New("stopped")
+	}
 	return nil
 }
 
@@ -86,7 +101,12 @@ func (m *mutant) negotiate() error {
 	return nil
 }
 
-func (m *mutant) maxMessage() int { return port.MaxMessage }
+func (m *mutant) maxMessage() int {
+	if m.is("small-messages") {
+		return 4 << 20
+	}
+	return port.MaxMessage
+}
 
 // tls makes a certificate and accepts nobody but the host.
 func (m *mutant) tls() (*tls.Config, string, error) {
@@ -139,15 +159,21 @@ func (m *mutant) controller(stop chan<- struct{}) *grpc.ServiceDesc {
 
 // watch stops the connector on SIGTERM and when the host has died.
 func (m *mutant) watch(stop chan<- struct{}) {
-	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGPIPE)
+	if !m.is("dies-of-sigint") {
+		signal.Ignore(syscall.SIGINT)
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	go func() {
-		<-signals
-		stop <- struct{}{}
+		for range signals {
+			if !m.is("ignores-sigterm") {
+				stop <- struct{}{}
+			}
+		}
 	}()
 	fd, err := strconv.Atoi(os.Getenv(port.LifelineEnv))
-	if err != nil {
+	if err != nil || m.is("outlives-host") {
 		return
 	}
 	go func() {
@@ -168,5 +194,10 @@ func (m *mutant) end(server *grpc.Server, socket string) {
 	case <-time.After(time.Second):
 		server.Stop()
 	}
-	_ = os.Remove(socket)
+	if m.is("slow-stop") {
+		time.Sleep(4 * time.Second)
+	}
+	if !m.is("leaves-socket") {
+		_ = os.Remove(socket)
+	}
 }

@@ -48,5 +48,9 @@ func All() []Sabotage {
 		describe(),
 		schema(),
 		testConnection(),
+		secrets(),
+		shutdown(),
+		leaks(),
+		large(),
 	)
 }
