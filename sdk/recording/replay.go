@@ -18,6 +18,10 @@ import (
 	"github.com/orderport/orderport/sdk/port"
 )
 
+// ErrNotPlayable says that a recording, or the config to play it with, does not
+// hold what is needed.
+var ErrNotPlayable = errors.New("it can't be replayed")
+
 // Difference is something that came out differently than it was recorded.
 type Difference struct {
 	What     string `json:"what"`
@@ -67,12 +71,12 @@ func (r *Recording) Replay(ctx context.Context, client connectorv1.ConnectorServ
 // request is the recorded first message, with a config that can be used.
 func (r *Recording) request(overlay []byte) (proto.Message, error) {
 	if len(r.Entries) == 0 || r.Entries[0].To != ToConnector || r.Entries[0].Message == nil {
-		return nil, errors.New("replay: the recording does not hold the call's first message")
+		return nil, fmt.Errorf("%w: the call's first message is missing", ErrNotPlayable)
 	}
 	request := proto.Clone(r.Entries[0].Message)
 	connection := connectionOf(request)
 	if connection == nil {
-		return nil, errors.New("replay: the call's first message names no connection")
+		return nil, fmt.Errorf("%w: the call's first message names no connection", ErrNotPlayable)
 	}
 	config := map[string]json.RawMessage{}
 	for _, layer := range [][]byte{connection.GetConfig(), overlay} {
@@ -80,7 +84,7 @@ func (r *Recording) request(overlay []byte) (proto.Message, error) {
 			continue
 		}
 		if err := json.Unmarshal(layer, &config); err != nil {
-			return nil, errors.New("replay: the config is not a JSON object") // err may quote it
+			return nil, fmt.Errorf("%w: the config is not a JSON object", ErrNotPlayable) // err may quote it
 		}
 	}
 	var err error

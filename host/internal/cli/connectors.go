@@ -33,7 +33,9 @@ func (s *session) pluginOptions(set settings.Settings) (pluginhost.Options, erro
 		return pluginhost.Options{}, fmt.Errorf("make the data directory: %w", err)
 	}
 	// What goes wrong is in the answer; the log would say it twice.
-	return pluginhost.Options{Dir: set.PluginDir, RunDir: runDir, Logger: slog.New(slog.DiscardHandler)}, nil
+	return pluginhost.Options{
+		Dir: set.PluginDir, RunDir: runDir, RecordDir: recordDir(set), Logger: slog.New(slog.DiscardHandler),
+	}, nil
 }
 
 // openConnectors starts the connectors of the types given for one command.
@@ -68,6 +70,8 @@ type connectorCommands struct {
 	Inspect connectorInspect `cmd:"" help:"Launch one binary, trusted or not, and show what it says of itself."`
 	Trust   connectorTrust   `cmd:"" help:"Let binaries run: pin type, version and SHA-256 in connectors.lock.json."`
 	New     connectorNew     `cmd:"" help:"Write the source of a new connector."`
+	Record  connectorRecord  `cmd:"" help:"Record what host and connectors say to each other, for a support case."`
+	Replay  connectorReplay  `cmd:"" help:"Make a recorded call again, with another binary."`
 }
 
 // connectorStatus is a binary in the plugin directory.

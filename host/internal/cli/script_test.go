@@ -61,7 +61,7 @@ func runScripts(t *testing.T, setup func(*testing.T, *testscript.Env)) {
 			return installConnector(connector, env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await, "field": field, "api": api, "exitcode": exitcode,
+			"await": await, "field": field, "api": api, "exitcode": exitcode, "eventually": eventually, "fill": fill,
 		},
 		Condition: func(condition string) (bool, error) {
 			return condition == "sqlite" && !strings.Contains(t.Name(), "Postgres"), nil

@@ -14,6 +14,7 @@ import (
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/pluginhost/launch"
 	"github.com/orderport/orderport/host/internal/pluginhost/lock"
+	"github.com/orderport/orderport/host/internal/pluginhost/record"
 	"github.com/orderport/orderport/host/internal/pluginhost/redact"
 	"github.com/orderport/orderport/host/internal/pluginhost/rundir"
 	sdkport "github.com/orderport/orderport/sdk/port"
@@ -28,6 +29,7 @@ type Host struct {
 	redact   *redact.Redactor
 	dir      *rundir.Dir
 	launcher *launch.Launcher
+	recorder *record.Recorder
 
 	ctx        context.Context // ends all units
 	cancel     context.CancelFunc
@@ -74,6 +76,7 @@ func Open(opts Options) (*Host, error) {
 		halted: make(chan struct{}), missing: map[string]bool{},
 		units: map[string]*unit{},
 	}
+	h.recorder = record.New(opts.RecordDir, h.log, h.redact.String)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routes{})
 	return h, nil
@@ -104,6 +107,7 @@ func (h *Host) Start(ctx context.Context) error {
 	}
 	h.started = true
 	h.mu.Unlock()
+	h.recorder.Look()
 	if err := h.scan(ctx, true); err != nil {
 		return err
 	}
@@ -196,6 +200,7 @@ func (h *Host) watch() {
 			return
 		case <-tick.C:
 		}
+		h.recorder.Look()
 		if err := h.scan(h.ctx, false); err != nil && h.ctx.Err() == nil {
 			h.log.Warn("plugin directory can't be read", "dir", h.opts.Dir, "error", err)
 		}

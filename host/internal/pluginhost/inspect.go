@@ -2,7 +2,6 @@ package pluginhost
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -42,30 +41,14 @@ func Inspect(ctx context.Context, path string, opts Options) (*Inspection, error
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	if opts.RunDir == "" {
-		dir, err := os.MkdirTemp("", "orderport-inspect-")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		opts.RunDir = dir
-	}
-	h, err := Open(opts)
+	found := &Inspection{Path: path}
+	err := once(ctx, path, opts, func(img *image.Image, inst *instance) error {
+		found.SHA256, found.Size = img.SHA256, img.Size
+		found.Describe, found.Took = inst.id.describe, inst.took
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer h.close(ctx)
-	img, err := image.Load(path, h.dir.Path())
-	if err != nil {
-		return nil, err
-	}
-	defer img.Close()
-	inst, err := h.start(ctx, filepath.Base(path), img)
-	if err != nil {
-		return nil, err
-	}
-	if err := inst.proc.Stop(h.opts.Limits.Stop, "inspected"); err != nil {
-		return nil, err
-	}
-	return &Inspection{Path: path, SHA256: img.SHA256, Size: img.Size, Describe: inst.id.describe, Took: inst.took}, nil
+	return found, nil
 }

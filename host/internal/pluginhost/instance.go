@@ -15,7 +15,9 @@ import (
 	"github.com/orderport/orderport/host/internal/pluginhost/connlog"
 	"github.com/orderport/orderport/host/internal/pluginhost/image"
 	"github.com/orderport/orderport/host/internal/pluginhost/launch"
+	"github.com/orderport/orderport/host/internal/pluginhost/record"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/recording"
 )
 
 // instance is one process that has described itself, with the calls that it is
@@ -33,6 +35,13 @@ type instance struct {
 	answered bool          // a call has ended with an answer
 	retired  bool          // takes no more calls
 	idle     chan struct{} // closed when retired and nothing is in flight
+}
+
+// recorded is what a recording says of the connector. Nothing is recorded
+// before Describe has been answered.
+func (i *instance) recorded() record.Identity {
+	d := i.id.describe
+	return record.Identity{Type: d.GetConnectorType(), Version: d.GetVersion(), SHA256: i.id.sha256, Schema: i.id.schema}
 }
 
 // enter registers a call. false: the instance takes no more calls.
@@ -99,10 +108,8 @@ func (h *Host) start(ctx context.Context, file string, img *image.Image) (*insta
 	if err != nil {
 		return nil, err
 	}
-	inst := &instance{
-		proc: proc, sink: sink, started: begin, idle: make(chan struct{}),
-		client: connectorv1.NewConnectorServiceClient(proc.Conn()),
-	}
+	inst := &instance{proc: proc, sink: sink, started: begin, idle: make(chan struct{})}
+	inst.client = connectorv1.NewConnectorServiceClient(recording.Wrap(proc.Conn(), h.recorder.Of(inst.recorded)))
 	if inst.id, err = h.describe(ctx, inst, img.SHA256); err != nil {
 		h.end(proc, 0, "unusable")
 		return nil, err

@@ -13,6 +13,9 @@ type Options struct {
 	// RunDir is a private directory for sockets and copies of binaries,
 	// usually a folder of the data directory. Several hosts may share one.
 	RunDir string
+	// RecordDir is where calls are recorded when an operator asks for it, see
+	// package record. Empty: they are not.
+	RecordDir string
 	// Dev lets binaries run that the lock file does not pin.
 	Dev bool
 	// Only names the connector types to launch, as the lock file knows them;
