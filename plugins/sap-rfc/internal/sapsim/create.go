@@ -323,7 +323,7 @@ func (c *creation) lock() {
 // refuses it.
 func (c *creation) finish() (Parameters, error) {
 	behave := c.in.Values["BEHAVE_WHEN_ERROR"]
-	if c.fatal || len(c.faulty) > 0 && behave != "P" {
+	if c.fatal || len(c.faulty) > 0 && behave != "P" && behave != "R" {
 		c.messages.add("E", "V4", "219", "Sales document was not changed", place{})
 		return c.answer(""), nil
 	}
@@ -332,7 +332,7 @@ func (c *creation) finish() (Parameters, error) {
 		return c.answer(""), nil
 	}
 	c.processed()
-	if c.in.Values["TESTRUN"] == "X" {
+	if c.in.Values["TESTRUN"] == "X" || behave == "R" {
 		return c.answer(""), nil
 	}
 	no, ok := c.number()

@@ -143,6 +143,9 @@ func newLexicon(release Release, customer bool, own []Own) *lexicon {
 	l.flags("BAPISDHD1", "BAPISDHD1X")
 	l.flags("BAPISDITM", "BAPISDITMX", "ITM_NUMBER")
 	l.flags("BAPISCHDL", "BAPISCHDLX", "ITM_NUMBER", "SCHED_LINE")
+	for _, s := range l.structures {
+		s.pad(release.S4)
+	}
 	for name, parameters := range interfaces {
 		l.functions[name] = l.function(name, parameters)
 	}
@@ -216,6 +219,9 @@ func (l *lexicon) flags(base, name string, keys ...string) {
 		if !slices.Contains(keys, f.Name) && !flagless[f.Name] && !slices.Contains(l.release.Without, name+"-"+f.Name) {
 			x.Fields = append(x.Fields, Field{Name: f.Name, Kind: 'C', Length: 1})
 		}
+	}
+	if name == "BAPISCHDLX" {
+		x.Fields = append(x.Fields, Field{Name: "REFOBJTYPE", Kind: 'C', Length: 10}, Field{Name: "REFOBJKEY", Kind: 'C', Length: 70})
 	}
 	l.structures[name] = x
 }

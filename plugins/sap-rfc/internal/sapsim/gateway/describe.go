@@ -30,13 +30,11 @@ func encodeFunction(w *writer, f *sapsim.Function) {
 		d := described{name: p.Name, direction: directions[p.Direction], optional: p.Optional, initial: p.Default, index: indexes[p.Structure]}
 		switch {
 		case p.Structure == nil:
-			d.measure(p.Field, &extent{})
+			d.measure(p.Field, &sapsim.Extent{})
 		case p.Direction == sapsim.Tables || p.Table:
-			d.typ = typeTable
-			d.nuc, d.uc = Size(p.Structure)
+			d.whole(typeTable, p.Structure)
 		default:
-			d.typ = typeStructure
-			d.nuc, d.uc = Size(p.Structure)
+			d.whole(typeStructure, p.Structure)
 		}
 		d.encode(w)
 	}
@@ -45,21 +43,12 @@ func encodeFunction(w *writer, f *sapsim.Function) {
 func encodeStructure(w *writer, s *sapsim.Structure) {
 	w.text(s.Name)
 	w.number(len(s.Fields))
-	var at extent
+	var at sapsim.Extent
 	for _, f := range s.Fields {
 		d := described{name: f.Name}
 		d.measure(f, &at)
 		d.encode(w)
 	}
-}
-
-// Size returns the lengths of a structure in bytes, without and with Unicode.
-func Size(s *sapsim.Structure) (nuc, uc int) {
-	var at extent
-	for _, f := range s.Fields {
-		(&described{}).measure(f, &at)
-	}
-	return at.nuc, at.uc
 }
 
 // described is what is said of a parameter or a field.
@@ -73,26 +62,17 @@ type described struct {
 	index                  int
 }
 
-// extent is how far a structure goes.
-type extent struct{ nuc, uc int }
+// whole takes the length of a structure.
+func (d *described) whole(typ int, s *sapsim.Structure) {
+	e := s.Extent()
+	d.typ, d.nuc, d.uc = typ, e.NUC, e.UC
+}
 
-// measure places a field behind those before it, aligned as its type wants.
-func (d *described) measure(f sapsim.Field, at *extent) {
+// measure places a field behind those before it.
+func (d *described) measure(f sapsim.Field, at *sapsim.Extent) {
 	d.typ, d.decimals = types[f.Kind], f.Decimals
-	align, alignUC := 1, 1
-	switch f.Kind {
-	case 'C', 'N', 'D', 'T':
-		d.nuc, d.uc, alignUC = f.Length, 2*f.Length, 2
-	case 'S':
-		d.nuc, d.uc, align, alignUC = 8, 8, 8, 8
-	case 'I':
-		d.nuc, d.uc, align, alignUC = 4, 4, 4, 4
-	default:
-		d.nuc, d.uc = f.Length, f.Length
-	}
-	d.nucOffset = (at.nuc + align - 1) / align * align
-	d.ucOffset = (at.uc + alignUC - 1) / alignUC * alignUC
-	at.nuc, at.uc = d.nucOffset+d.nuc, d.ucOffset+d.uc
+	p := at.Add(f)
+	d.nuc, d.nucOffset, d.uc, d.ucOffset = p.NUC, p.NUCOffset, p.UC, p.UCOffset
 }
 
 func (d *described) encode(w *writer) {
