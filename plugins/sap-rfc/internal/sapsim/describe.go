@@ -4,6 +4,6 @@ package sapsim
 // that must know the types of what it passes on. It asks for no right, other
 // than [Session.Function].
 func (s *System) Describe(name string) (*Function, bool) {
-	f, ok := s.lexicon.functions[name]
-	return f, ok
+	f := s.function(name)
+	return f, f != nil
 }
