@@ -79,8 +79,12 @@ type Description struct {
 // Limits are upper bounds that a connector asks the host to keep. Zero: the
 // host's default.
 type Limits struct {
-	// MaxInFlightPerConnection bounds concurrent exports of one connection.
+	// MaxInFlightPerConnection bounds concurrent exports of one connection, over
+	// all hosts; each host may always run one.
 	MaxInFlightPerConnection int
+	// MaxPerMinutePerConnection bounds the exports of one connection that begin
+	// within a minute, over all hosts. The host spreads them evenly.
+	MaxPerMinutePerConnection int
 	// MaxInFlight bounds concurrent exports of the whole process.
 	MaxInFlight int
 	// MaxPayloadBytes is the largest payload that can be delivered.

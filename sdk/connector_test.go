@@ -72,7 +72,7 @@ func TestDescribeTellsWhatTheConnectorSays(t *testing.T) {
 	t.Parallel()
 	d := sdktest.New(t, scripted{describe: func(d *sdk.Description) {
 		d.Fenced = true
-		d.Limits = sdk.Limits{MaxInFlightPerConnection: 4, MaxInFlight: 64, MaxPayloadBytes: 1 << 40}
+		d.Limits = sdk.Limits{MaxInFlightPerConnection: 4, MaxPerMinutePerConnection: 600, MaxInFlight: 64, MaxPayloadBytes: 1 << 40}
 	}}).Describe()
 	want := []connectorv1.Capability{
 		connectorv1.Capability_CAPABILITY_RESUME, connectorv1.Capability_CAPABILITY_FENCED,
@@ -81,6 +81,7 @@ func TestDescribeTellsWhatTheConnectorSays(t *testing.T) {
 		t.Error(diff)
 	}
 	if d.GetConnectorType() != "SCRIPTED" || string(d.GetConfigSchema()) != ftpSchema ||
+		d.GetLimits().GetMaxInFlightPerConnection() != 4 || d.GetLimits().GetMaxPerMinutePerConnection() != 600 ||
 		d.GetLimits().GetMaxInFlight() != 64 || d.GetLimits().GetMaxPayloadBytes() != 1<<40 {
 		t.Errorf("got %v", d)
 	}
@@ -97,6 +98,7 @@ func TestADescriptionThatBreaksTheRulesIsNotServed(t *testing.T) {
 		"no format":               func(d *sdk.Description) { d.FormatVersions = nil },
 		"fenced without resume":   func(d *sdk.Description) { d.Resume, d.Fenced = false, true },
 		"a negative limit":        func(d *sdk.Description) { d.Limits.MaxInFlight = -1 },
+		"a negative rate":         func(d *sdk.Description) { d.Limits.MaxPerMinutePerConnection = -1 },
 		"text that is not UTF-8":  func(d *sdk.Description) { d.Summary = "\xff" },
 		"no schema":               func(d *sdk.Description) { d.ConfigSchema = nil },
 		"an open schema":          func(d *sdk.Description) { d.ConfigSchema = []byte(`{"type":"object"}`) },

@@ -92,7 +92,7 @@ func (d Description) check() error {
 	if d.Fenced && !d.Resume {
 		complain("Fenced needs Resume")
 	}
-	if d.Limits.MaxInFlight < 0 || d.Limits.MaxInFlightPerConnection < 0 || d.Limits.MaxPayloadBytes < 0 {
+	if min(d.Limits.MaxInFlight, d.Limits.MaxInFlightPerConnection, d.Limits.MaxPerMinutePerConnection) < 0 || d.Limits.MaxPayloadBytes < 0 {
 		complain("Limits must not be negative")
 	}
 	for _, text := range append([]string{d.Name, d.Vendor, d.Summary, d.DocumentationURL}, d.FormatVersions...) {
@@ -117,9 +117,10 @@ func (d Description) proto(acks bool) *connectorv1.DescribeResponse {
 		ConfigSchema:         d.ConfigSchema,
 		ExportFormatVersions: d.FormatVersions,
 		Limits: &connectorv1.Limits{
-			MaxInFlightPerConnection: uint32(d.Limits.MaxInFlightPerConnection), //nolint:gosec // checked: not negative
-			MaxInFlight:              uint32(d.Limits.MaxInFlight),              //nolint:gosec // checked: not negative
-			MaxPayloadBytes:          uint64(d.Limits.MaxPayloadBytes),          //nolint:gosec // checked: not negative
+			MaxInFlightPerConnection:  uint32(d.Limits.MaxInFlightPerConnection),  //nolint:gosec // checked: not negative
+			MaxPerMinutePerConnection: uint32(d.Limits.MaxPerMinutePerConnection), //nolint:gosec // checked: not negative
+			MaxInFlight:               uint32(d.Limits.MaxInFlight),               //nolint:gosec // checked: not negative
+			MaxPayloadBytes:           uint64(d.Limits.MaxPayloadBytes),           //nolint:gosec // checked: not negative
 		},
 	}
 	if acks {
@@ -209,6 +210,8 @@ func isBroken(err error) bool {
 // calls runs the connector's code and knows how much of it is running: calls
 // of the host, and code that goes on after its call.
 type calls struct {
+	hands hands
+
 	mu      sync.Mutex
 	running int           // guarded by mu
 	closing bool          // guarded by mu; no new calls
@@ -223,12 +226,12 @@ const patience = 800 * time.Millisecond
 func (c *calls) run(ctx context.Context, method string, f func() error) error {
 	c.add()
 	done := make(chan error, 1)
-	go func() {
+	c.hands.do(func() {
 		defer c.end()
 		err := broken(codes.Internal, "the connector's %s ended without returning", method) // runtime.Goexit
 		defer func() { done <- err }()
 		err = guard(ctx, method, f)
-	}()
+	})
 	select {
 	case err := <-done:
 		return err

@@ -37,6 +37,8 @@ type config struct {
 	AtomicWrite           bool       `json:"atomic_write"`
 	TimeoutSeconds        int        `json:"timeout_seconds"`
 	MaxSessions           int        `json:"max_sessions"`
+	MaxInFlight           int        `json:"max_in_flight"`  // the host's business
+	MaxPerMinute          int        `json:"max_per_minute"` // the host's business
 	FileMode              string     `json:"file_mode"`
 }
 

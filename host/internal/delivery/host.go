@@ -79,7 +79,7 @@ const forever = 365 * 24 * time.Hour
 func (e *Engine) beat(ctx context.Context) {
 	ticker := time.NewTicker(e.o.Knobs.BeatEvery)
 	defer ticker.Stop()
-	var reachedSince, beaten time.Time
+	var reachedSince, beaten, counted time.Time
 	for {
 		beaten = time.Now()
 		if err := e.beatOnce(ctx); err != nil {
@@ -93,6 +93,10 @@ func (e *Engine) beat(ctx context.Context) {
 		} else {
 			if reachedSince.IsZero() {
 				reachedSince = beaten
+			}
+			if beaten.Sub(counted) >= e.o.Knobs.DeadAfter {
+				e.countHosts(ctx)
+				counted = beaten
 			}
 			e.takeOver(ctx, takeover{beaten: beaten, judges: beaten.Sub(reachedSince) >= e.o.Knobs.DeadAfter})
 		}

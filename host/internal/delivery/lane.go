@@ -50,6 +50,7 @@ type lane struct {
 	pace        pace      // guarded by mu
 	outages     int       // guarded by mu: network failures in a row
 	again       bool      // guarded by mu: something is due that has been claimed before
+	rate        rate      // guarded by mu: of attempts, suspects included
 	heldUntil   time.Time // guarded by mu: claim nothing before
 }
 
@@ -128,7 +129,7 @@ func (l *lane) end() bool {
 	defer l.e.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.wanted || l.running > 0 || l.suspectBusy {
+	if l.wanted || l.running > 0 || l.suspectBusy || !l.rate.isFull(time.Now()) {
 		return false
 	}
 	delete(l.e.lanes, l.id)
@@ -156,11 +157,18 @@ func (l *lane) step() time.Duration {
 		l.quitLine()
 		return wait
 	}
+	if _, wait := l.allowance(t, 1); wait > 0 {
+		l.quitLine()
+		return wait
+	}
 	l.startSuspects(t)
 	free := l.free(t)
 	if free <= 0 {
 		l.quitLine()
 		return idle
+	}
+	if allowed, _ := l.allowance(t, free); allowed < free {
+		free = max(1, allowed) // a suspect may have taken the one that there was
 	}
 	if wait := l.gatherFor(t, free); wait > 0 {
 		return wait
@@ -248,6 +256,9 @@ func (l *lane) adopt(row *readRow, old *target) *target {
 	defer l.mu.Unlock()
 	// The lane may have moved the circuit while the row was being read.
 	sameConfig := l.target != nil && l.target.conn.UpdatedAt.Equal(conn.UpdatedAt)
+	if l.target != nil && !sameConfig {
+		l.heldUntil = time.Time{} // somebody has done something about it
+	}
 	if sameConfig && (l.storing > 0 || row.asked.Before(l.stored)) {
 		t = t.with(l.target.conn.Health)
 	}
@@ -267,7 +278,7 @@ func (l *lane) width(t *target) int {
 	if circuit.Trial(t.conn.Health) {
 		return 1
 	}
-	return l.pace.width(t.concurrency(l.e.o.Knobs.Concurrency))
+	return l.pace.width(t.concurrency(l.e.o.Knobs.Concurrency, l.e.hostsWith(t.conn.ConnectorType)))
 }
 
 // gatherFor says how long to wait for more slots to get free. It is never long:
@@ -329,6 +340,7 @@ func (l *lane) claim(t *target, n int) time.Duration {
 	more := l.line.claimed(claimed, n)
 	l.mu.Lock()
 	l.running += len(claimed)
+	l.rate.spend(len(claimed))
 	l.pace.weigh(claimed)
 	l.wanted = l.wanted || more
 	l.mu.Unlock()
@@ -394,8 +406,8 @@ func (l *lane) judge(r *run, d decision) (domain.Health, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now().UTC()
-	if d.hold > 0 {
-		l.heldUntil = now.Add(d.hold)
+	if until := now.Add(d.hold); d.hold > 0 && until.After(l.heldUntil) {
+		l.heldUntil = until
 	}
 	if d.crashed {
 		l.suspects = true

@@ -128,9 +128,9 @@ func (r rules) refused(e domain.Export, end ending) decision {
 		failure.Retryable = false
 		return decision{worked: worked, finish: withPayload(failedWith(domain.OutcomeFailed, failure), e, end)}
 	case code == port.Throttled:
-		pause := max(retryAfter(reported), r.backoff(e.AttemptCount))
-		d := deferred(failure, pause)
-		d.hold = min(retryAfter(reported), r.knobs.RetryLongest)
+		asked := retryAfter(reported)
+		d := deferred(failure, max(asked, r.backoff(e.AttemptCount)))
+		d.hold = asked
 		return d
 	default:
 		d := r.again(e, domain.OutcomeRetry, failure, end.checkpoint)

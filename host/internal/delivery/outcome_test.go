@@ -172,6 +172,20 @@ func TestWhatBecomesOfAnExportAfterAnAttempt(t *testing.T) {
 			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Throttled, In: 30 * time.Second, Hold: 30 * time.Second},
 		},
 		{
+			"a throttle holds the lane for longer than any pause of ours, if asked to",
+			domain.Export{AttemptCount: 1},
+			fencedResumer,
+			ending{result: throttledFor(time.Hour)},
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Throttled, In: time.Hour, Hold: time.Hour},
+		},
+		{
+			"a throttle that names no time may be about this order alone",
+			domain.Export{AttemptCount: 4},
+			fencedResumer,
+			ending{result: reported(port.Throttled, true)},
+			verdict{Outcome: domain.OutcomeDeferred, Status: domain.Pending, Code: port.Throttled, In: 16 * time.Second},
+		},
+		{
 			"a connector can't claim the host's own codes",
 			domain.Export{},
 			fencedResumer,

@@ -89,6 +89,12 @@ func (l *loners) giveBack(port connector.Port) {
 func (l *lane) runSuspects(t *target) {
 	loners := l.e.slotsOf(t.conn.ConnectorType, t.port).loners
 	for !l.e.isStopping() {
+		if n, _ := l.allowance(t, 1); n == 0 {
+			l.mu.Lock()
+			l.suspects, l.wanted = true, true // the lane knows when to go on
+			l.mu.Unlock()
+			return
+		}
 		more := loners.with(l.e.working, func(isolated connector.Port) bool { return l.runSuspect(t, isolated) })
 		if !more {
 			return
@@ -104,6 +110,7 @@ func (l *lane) runSuspect(t *target, isolated connector.Port) bool {
 	if !ok || len(claimed) == 0 {
 		return false
 	}
+	l.spend(1)
 	r := &run{
 		export: claimed[0].Export, order: claimed[0].Order, host: host, target: t, port: isolated, claimed: asked,
 	}

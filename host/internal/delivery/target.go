@@ -36,6 +36,8 @@ type target struct {
 	port      connector.Port
 	describe  *connectorv1.DescribeResponse
 	caps      capabilities
+	limits    limits
+	own       limits // those of the config
 	read      time.Time
 }
 
@@ -49,10 +51,12 @@ func (e *Engine) target(ctx context.Context, conn domain.Connection, old *target
 	t := &target{conn: conn, port: p, describe: p.Describe(), read: time.Now()}
 	t.caps = capabilitiesOf(t.describe)
 	if old != nil && old.configErr == nil && slices.Equal(old.conn.Sealed.Blob, conn.Sealed.Blob) {
-		t.config = old.config
-		return t, nil
+		t.config, t.own = old.config, old.own
+	} else {
+		t.config, t.configErr = e.o.OpenConfig(conn)
+		t.own = configLimits(t.config)
 	}
-	t.config, t.configErr = e.o.OpenConfig(conn)
+	t.limits = limitsOf(t.describe, t.own)
 	return t, nil
 }
 
@@ -63,10 +67,11 @@ func (t *target) with(h domain.Health) *target {
 	return &changed
 }
 
-// concurrency is how many exports may run over the connection at one time.
-func (t *target) concurrency(standard int) int {
-	if limit := int(t.describe.GetLimits().GetMaxInFlightPerConnection()); limit > 0 && limit < standard {
-		return limit
+// concurrency is how many exports may run over the connection at one time on
+// this host, if so many share its limit.
+func (t *target) concurrency(standard, hosts int) int {
+	if limit := t.limits.inFlight; limit > 0 {
+		return min(standard, max(1, limit/hosts))
 	}
 	return standard
 }

@@ -510,15 +510,19 @@ func (x *DescribeResponse) GetLimits() *Limits {
 // Limits are upper bounds that the connector asks the host to keep.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Export calls at one time for one connection. 0: the host's default.
+	// Export calls at one time for one connection, over all hosts. 0: the host's
+	// default. A host always makes one.
 	MaxInFlightPerConnection uint32 `protobuf:"varint,1,opt,name=max_in_flight_per_connection,json=maxInFlightPerConnection,proto3" json:"max_in_flight_per_connection,omitempty"`
 	// Export calls at one time for the whole process. 0: the host's default.
 	MaxInFlight uint32 `protobuf:"varint,2,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
 	// Largest payload that the connector can deliver, in bytes. 0: no bound of
 	// its own (the host's bound applies).
 	MaxPayloadBytes uint64 `protobuf:"varint,3,opt,name=max_payload_bytes,json=maxPayloadBytes,proto3" json:"max_payload_bytes,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Export calls that begin within one minute for one connection, over all
+	// hosts; they are spread evenly. 0: as many as there are orders.
+	MaxPerMinutePerConnection uint32 `protobuf:"varint,4,opt,name=max_per_minute_per_connection,json=maxPerMinutePerConnection,proto3" json:"max_per_minute_per_connection,omitempty"`
+	unknownFields             protoimpl.UnknownFields
+	sizeCache                 protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -568,6 +572,13 @@ func (x *Limits) GetMaxInFlight() uint32 {
 func (x *Limits) GetMaxPayloadBytes() uint64 {
 	if x != nil {
 		return x.MaxPayloadBytes
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxPerMinutePerConnection() uint32 {
+	if x != nil {
+		return x.MaxPerMinutePerConnection
 	}
 	return 0
 }
@@ -2911,11 +2922,12 @@ const file_orderport_connector_v1_connector_proto_rawDesc = "" +
 	"\x16export_format_versions\x18\b \x03(\tR\x14exportFormatVersions\x12F\n" +
 	"\fcapabilities\x18\t \x03(\x0e2\".orderport.connector.v1.CapabilityR\fcapabilities\x126\n" +
 	"\x06limits\x18\n" +
-	" \x01(\v2\x1e.orderport.connector.v1.LimitsR\x06limits\"\x98\x01\n" +
+	" \x01(\v2\x1e.orderport.connector.v1.LimitsR\x06limits\"\xda\x01\n" +
 	"\x06Limits\x12>\n" +
 	"\x1cmax_in_flight_per_connection\x18\x01 \x01(\rR\x18maxInFlightPerConnection\x12\"\n" +
 	"\rmax_in_flight\x18\x02 \x01(\rR\vmaxInFlight\x12*\n" +
-	"\x11max_payload_bytes\x18\x03 \x01(\x04R\x0fmaxPayloadBytes\"O\n" +
+	"\x11max_payload_bytes\x18\x03 \x01(\x04R\x0fmaxPayloadBytes\x12@\n" +
+	"\x1dmax_per_minute_per_connection\x18\x04 \x01(\rR\x19maxPerMinutePerConnection\"O\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
