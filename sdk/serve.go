@@ -36,12 +36,16 @@ const (
 // streamWorkers is how many goroutines serve one call after the other, so that
 // their stacks grow once and not with each call. Calls beyond them get
 // goroutines of their own.
-const streamWorkers = 128
+const streamWorkers = 256
 
 // Serve runs a connector until its host stops it, and ends the process. It is
 // the last thing that main calls. Nothing may be printed to standard output
 // before: the host reads the address of the connector there. What is printed
 // later ends up in the log.
+//
+// To run a connector under a debugger, set ORDERPORT_DEBUG_ATTACH to the path of
+// a file to be written, start it, and do what it prints: a host in development
+// mode then calls it, and does not mind that it stands still at a breakpoint.
 //
 // The process ends with status 0 when the host asks for it, when it gets
 // SIGTERM (running calls may finish, for five seconds), and within two seconds
@@ -50,6 +54,14 @@ const streamWorkers = 128
 // the rules; standard error then says why.
 func Serve(connector Connector) {
 	if os.Getenv(port.CookieKey) != port.CookieValue {
+		if file := os.Getenv(port.DebugEnv); file != "" {
+			slog.SetDefault(slog.New(NewLogHandler(os.Stderr, debugLevel())))
+			if err := serveDebug(connector, file); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
 		fmt.Fprintf(os.Stderr, "This is an Orderport connector; it is started by the Orderport host.\n"+
 			"Put it into the host's plugin directory (ORDERPORT_PLUGIN_DIR) under a name that starts\n"+
 			"with %q and run: orderport connector list\n", port.BinaryPrefix)
@@ -60,6 +72,7 @@ func Serve(connector Connector) {
 			port.ProtocolVersion, offered)
 		os.Exit(1)
 	}
+	signal.Ignore(os.Interrupt) // meant for the host; go-plugin begins to ignore it later
 	p := &process{stderr: os.Stderr, parent: os.Getppid(), ended: make(chan struct{})}
 	p.stopping, p.stop = context.WithCancel(context.Background())
 	slog.SetDefault(slog.New(NewLogHandler(p.stderr, logLevel())))
@@ -109,6 +122,9 @@ type process struct {
 	grpc   *grpc.Server
 	ended  chan struct{} // closed once the socket is
 
+	// debug is set where no host has started the process.
+	debug *plugin.ServeTestConfig
+
 	// stopping ends go-plugin's own streams, which otherwise never end.
 	stopping context.Context
 	stop     context.CancelFunc
@@ -130,6 +146,7 @@ func (p *process) serve() {
 		Logger: hclog.New(&hclog.LoggerOptions{
 			Level: hclog.Warn, Output: p.stderr, JSONFormat: true,
 		}),
+		Test: p.debug,
 	})
 	close(p.ended)
 	select {
@@ -149,13 +166,13 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 		grpc.UnaryInterceptor(func(
 			ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 		) (any, error) {
-			p.capture.Do(p.captureOutput)
+			p.captureOnce()
 			return handler(ctx, req)
 		}),
 		grpc.StreamInterceptor(func(
 			srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 		) error {
-			p.capture.Do(p.captureOutput)
+			p.captureOnce()
 			if _, ours := srv.(connectorv1.ConnectorServiceServer); ours {
 				return handler(srv, stream)
 			}
@@ -166,10 +183,19 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 			return handler(srv, &stoppable{stream, ctx})
 		}),
 	)...)
-	go p.stopOnSIGTERM()
-	go p.watchLifeline()
-	go p.watchParent()
+	if p.debug == nil {
+		go p.stopOnSIGTERM()
+		go p.watchLifeline()
+		go p.watchParent()
+	}
 	return p.grpc
+}
+
+// captureOnce leaves the output of a debugging session where it is.
+func (p *process) captureOnce() {
+	if p.debug == nil {
+		p.capture.Do(p.captureOutput)
+	}
 }
 
 // stopOnSIGTERM lets running calls finish and then stops; a second signal

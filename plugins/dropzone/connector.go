@@ -77,6 +77,9 @@ func (c *connector) prepare(req *sdk.ExportRequest) (*export, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(data) > maxPayload {
+		return nil, sdk.Errorf(sdk.InvalidOrder, "the order's file would have %d bytes; more than %d are not delivered", len(data), maxPayload)
+	}
 	t, err := c.open(req.Connection, cfg)
 	if err != nil {
 		return nil, err

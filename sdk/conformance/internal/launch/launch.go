@@ -153,10 +153,14 @@ func (p *Process) Wait(within time.Duration) (status int, ok bool) {
 	defer timer.Stop()
 	select {
 	case <-p.exited:
-		return p.cmd.ProcessState.ExitCode(), true
 	case <-timer.C:
-		return 0, false
+		select {
+		case <-p.exited: // both, and the end counts
+		default:
+			return 0, false
+		}
 	}
+	return p.cmd.ProcessState.ExitCode(), true
 }
 
 // Signal sends a signal to the connector alone.
