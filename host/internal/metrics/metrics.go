@@ -127,10 +127,12 @@ func (m *Metrics) AcksSettled(connectorType string, verdict acks.Verdict, count 
 }
 
 const (
-	// countFor is how long a count of the exports is good: it reads an index
-	// of all exports.
+	// countFor is how long a count of the exports is good, and countShare how
+	// many times as long as it took: it reads an index of all exports, and with
+	// millions of them it must not keep the database busy.
 	countFor     = 10 * time.Second
-	countTimeout = 3 * time.Second
+	countShare   = 100
+	countTimeout = 10 * time.Second
 )
 
 // gauges are read when they are asked for.
@@ -142,7 +144,7 @@ type gauges struct {
 	inFlight *prometheus.Desc
 
 	mu      sync.Mutex
-	counted time.Time                     // guarded by mu
+	recount time.Time                     // guarded by mu: when counts are too old
 	counts  map[domain.ExportStatus]int64 // guarded by mu; nil if counting failed
 }
 
@@ -199,14 +201,16 @@ func (g *gauges) count() map[domain.ExportStatus]int64 {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if time.Since(g.counted) < countFor {
+	begun := time.Now()
+	if begun.Before(g.recount) {
 		return g.counts
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 	defer cancel()
-	g.counted = time.Now()
 	var err error
-	if g.counts, err = g.o.CountExports(ctx); err != nil {
+	g.counts, err = g.o.CountExports(ctx)
+	g.recount = begun.Add(max(countFor, countShare*time.Since(begun)))
+	if err != nil {
 		g.counts = nil // better no figure than an old one
 		return nil
 	}

@@ -216,8 +216,11 @@ func (d *Dir) Close() error {
 
 // explain turns an error of the operating system into one for a person.
 func explain(operation string, err error) error {
-	code, reason := "payload_store_unavailable", "can't be used"
+	code, reason, hint := "payload_store_unavailable", "can't be used", ""
 	switch {
+	case errors.Is(err, errForeignJournal):
+		reason = "has a journal of another version of orderport"
+		hint = "start the version that wrote it once more and stop it: that empties its journals"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		code, reason = "payload_store_full", "is full"
 	case errors.Is(err, unix.EROFS):
@@ -225,7 +228,7 @@ func explain(operation string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		reason = "may not be accessed by this user"
 	}
-	return fault.New(fault.Unavailable, code, "payload store %s", reason).
+	return fault.New(fault.Unavailable, code, "payload store %s", reason).WithHint("%s", hint).
 		Because(fmt.Errorf("%s: %w", operation, err))
 }
 

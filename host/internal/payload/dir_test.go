@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderport/orderport/host/internal/fault"
 	"github.com/orderport/orderport/host/internal/payload"
 )
 
@@ -227,6 +228,9 @@ func TestAJournalOfAnotherVersionIsKeptAndReported(t *testing.T) {
 	writeJournal(t, root, []byte("opayjnl2 and more"))
 	_, err := payload.OpenDir(root)
 	wantCode(t, err, "payload_store_unavailable")
+	if f := fault.From(err); !strings.Contains(f.Hint, "start the version that wrote it") || !strings.Contains(f.Error(), "x.journal") {
+		t.Errorf("error %q with the hint %q: it should name the file and say what to do", f.Error(), f.Hint)
+	}
 	onlyJournal(t, root)
 }
 
