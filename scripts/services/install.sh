@@ -1,5 +1,5 @@
-# Installs PostgreSQL, OpenSSH and ProFTPD for tests, on Debian and Ubuntu; and
-# what else is asked for, see languages.sh. Sourced after locate.sh.
+# Installs PostgreSQL, OpenSSH, ProFTPD and a C compiler for tests, on Debian and
+# Ubuntu; and what else is asked for, see languages.sh. Sourced after locate.sh.
 #
 # Three ways: as root with apt-get; with sudo; or, for a normal user, into a
 # folder below .cache without touching the system. ORDERPORT_SERVICES chooses:
@@ -10,14 +10,14 @@
 #   rootless  a private copy, even if the system has the servers
 # shellcheck shell=bash
 
-service_packages=(postgresql openssh-client openssh-server openssh-sftp-server proftpd-core proftpd-mod-crypto)
+service_packages=(postgresql openssh-client openssh-server openssh-sftp-server proftpd-core proftpd-mod-crypto tcc libc6-dev)
 
 require_apt() {
   command -v apt-get >/dev/null && command -v dpkg >/dev/null && return
-  die "the tests need PostgreSQL 15 or newer, OpenSSH's sshd and sftp-server, and ProFTPD with mod_sftp;
+  die "the tests need PostgreSQL 15 or newer, OpenSSH's sshd and sftp-server, ProFTPD with mod_sftp, and a C compiler;
 they are installed by themselves on Debian and Ubuntu only. Install them with this system's packages,
 or set ORDERPORT_TEST_POSTGRES to a server that tests may create databases in and
-ORDERPORT_TEST_SSHD, ORDERPORT_TEST_PROFTPD, ORDERPORT_TEST_SFTPSERVER to the programs' paths."
+ORDERPORT_TEST_SSHD, ORDERPORT_TEST_PROFTPD, ORDERPORT_TEST_SFTPSERVER, ORDERPORT_TEST_CC to the programs' paths."
 }
 
 # ensure_services sets what locate_in sets, installing first if it must.
@@ -147,6 +147,13 @@ set -- -S "$top/bin/ssh" "$@"'
   write_wrapper "$dir" "$dir/usr/sbin/sshd" '
 for part in session auth; do
   [ ! -x "$top/usr/lib/openssh/sshd-$part" ] || set -- "$@" -o "Sshd${part^}Path=$top/usr/lib/openssh/sshd-$part"
+done'
+  # The compiler looks for headers in the system. What it makes is loaded into
+  # programs that have a C library already.
+  write_wrapper "$dir" "$dir/usr/bin/tcc" '
+for folder in "$top"/usr/lib/*-linux-gnu*; do
+  [ ! -d "$folder/tcc" ] || set -- "-B$folder/tcc" -nostdinc -nostdlib \
+    "-I$folder/tcc/include" "-I$top/usr/include/${folder##*/}" "-I$top/usr/include" "$@"
 done'
   # ProFTPD takes the folder of its modules from its configuration only.
   write_wrapper "$dir" "$dir/usr/sbin/proftpd" '

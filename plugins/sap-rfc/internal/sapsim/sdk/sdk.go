@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -40,19 +39,19 @@ type Variant struct {
 const FileName = "libsapnwrfc.so"
 
 // ErrNoCompiler says that the library can't be built, and what to do.
-var ErrNoCompiler = errors.New("there is no C compiler: " + CompilerVariable + " is not set and none of cc, gcc, clang and tcc is there; make test installs one and sets it")
+var ErrNoCompiler = errors.New("there is no C compiler: " + CompilerVariable + " is not set and none of tcc, cc, gcc and clang is there; make test installs one and sets it")
 
-// compiler returns the command to compile C with.
-func compiler() ([]string, error) {
-	if given := strings.Fields(os.Getenv(CompilerVariable)); len(given) > 0 {
+// compiler returns the program to compile C with.
+func compiler() (string, error) {
+	if given := os.Getenv(CompilerVariable); given != "" {
 		return given, nil
 	}
-	for _, name := range []string{"cc", "gcc", "clang", "tcc"} {
+	for _, name := range []string{"tcc", "cc", "gcc", "clang"} {
 		if path, err := exec.LookPath(name); err == nil {
-			return []string{path}, nil
+			return path, nil
 		}
 	}
-	return nil, ErrNoCompiler
+	return "", ErrNoCompiler
 }
 
 // Build compiles the library into a folder and returns its file.
@@ -74,7 +73,7 @@ func Build(folder string, v Variant) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(folder, FileName)
-	arguments := append(cc[1:len(cc):len(cc)], "-shared", "-fPIC", "-O1", "-g", "-o", file)
+	arguments := []string{"-shared", "-fPIC", "-o", file}
 	if v.Old {
 		arguments = append(arguments, "-DWITHOUT_CANCEL", "-DMAJOR=7200")
 	}
@@ -85,10 +84,10 @@ func Build(folder string, v Variant) (string, error) {
 	if v.Foreign {
 		unit = "foreign.c"
 	}
-	cmd := exec.Command(cc[0], append(arguments, unit)...)
+	cmd := exec.Command(cc, append(arguments, unit)...)
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("compile the library with %s: %w\n%s", strings.Join(cc, " "), err, out)
+		return "", fmt.Errorf("compile the library with %s: %w\n%s", cc, err, out)
 	}
 	return file, nil
 }
