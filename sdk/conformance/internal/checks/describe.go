@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,8 @@ func describe() []suite.Check {
 			Title: "type, name, version, vendor and summary have their form",
 		},
 		{
-			ID: "describe/formats", Level: suite.Must, Clauses: []string{"DSC-04"}, Run: formats,
-			Title: "it names at least one export format",
+			ID: "describe/formats", Level: suite.Must, Clauses: []string{"DSC-04", "DSC-08"}, Run: formats,
+			Title: "it names the export format that the host asks for",
 		},
 		{
 			ID: "describe/unclaimed-acks", Level: suite.Must, Clauses: []string{"DSC-05"}, Needs: []suite.Need{suite.NoAcks},
@@ -102,8 +103,9 @@ func identity(t *suite.T) {
 }
 
 func formats(t *suite.T) {
-	if len(t.Description.GetExportFormatVersions()) == 0 {
-		t.Errorf("export_format_versions is empty")
+	if !slices.Contains(t.Description.GetExportFormatVersions(), "orderflow_export_json_v1") {
+		t.Errorf("export_format_versions %q lacks orderflow_export_json_v1, so nothing can be exported",
+			t.Description.GetExportFormatVersions())
 	}
 	for _, format := range t.Description.GetExportFormatVersions() {
 		if strings.TrimSpace(format) == "" {

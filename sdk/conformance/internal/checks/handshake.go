@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -43,6 +44,10 @@ func handshake() []suite.Check {
 		{
 			ID: "handshake/bare-environment", Level: suite.Must, Clauses: []string{"HND-06"}, Run: bareEnvironment,
 			Title: "it starts with nothing but the documented environment, many times at once",
+		},
+		{
+			ID: "handshake/moved", Level: suite.Must, Clauses: []string{"HND-08"}, Run: moved,
+			Title: "it starts from another folder and under another name",
 		},
 		{
 			ID: "handshake/socket", Level: suite.Must, Clauses: []string{"HND-02", "HND-07"}, Run: socketInside,
@@ -181,6 +186,25 @@ func bareEnvironment(t *suite.T) {
 			t.Errorf("it wrote %q into its working directory", left[0].Name())
 		}
 	}
+}
+
+// moved copies the file alone, as the host does before it starts it.
+func moved(t *suite.T) {
+	folder, err := os.MkdirTemp("", "opc")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	// The end of the name stays: by it the checks know their own mutants. Another
+	// process copies, since a file that this one has written is busy for as long
+	// as a child that it forks meanwhile has it open.
+	elsewhere := filepath.Join(folder, "moved-"+filepath.Base(t.Profile.Binary))
+	if out, err := exec.CommandContext(t.Context(), "cp", t.Profile.Binary, elsewhere).CombinedOutput(); err != nil { //nolint:gosec // the profile names it
+		t.Fatalf("copy the connector: %v: %s", err, out)
+	}
+	c := t.StartWith(launch.Options{Binary: elsewhere})
+	t.NewExport().Deliver(c)
+	t.WantOrders(1)
 }
 
 func socketInside(t *suite.T) {

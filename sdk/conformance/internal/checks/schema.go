@@ -35,6 +35,10 @@ func schema() []suite.Check {
 			Title: "secrets are writeOnly strings without default, enum or example",
 		},
 		{
+			ID: "schema/patterns", Level: suite.Must, Clauses: []string{"SCH-06"}, Run: schemaPatterns,
+			Title: "each pattern means the same to ECMAScript and RE2",
+		},
+		{
 			ID: "schema/required", Level: suite.Must, Clauses: []string{"SCH-05"}, Run: requiredFields,
 			Title: "without required fields the answer is INVALID_CONFIG and names all of them",
 		},
@@ -121,6 +125,25 @@ func schemaDefaults(t *suite.T) {
 		}
 		for _, v := range compiled.Validate(config) {
 			t.Errorf("the default of %s %s", path, v.Message)
+		}
+	}
+}
+
+// foreignSyntax is what only one of the two kinds of regular expressions knows.
+var foreignSyntax = regexp.MustCompile(`\(\?|\\u|\\[1-9]|\\[pPQEAzCGhHRvVXK]|\[\[:|\{,`)
+
+func schemaPatterns(t *suite.T) {
+	for path, property := range properties(t) {
+		pattern, ok := property["pattern"].(string)
+		if !ok {
+			continue
+		}
+		if _, err := regexp.Compile(pattern); err != nil {
+			t.Errorf("the pattern of %s is none for RE2: %v", path, err)
+		}
+		// A group that only groups is known to both.
+		if strange := foreignSyntax.FindString(strings.ReplaceAll(pattern, "(?:", "(")); strange != "" {
+			t.Errorf("the pattern of %s uses %q, which does not mean the same everywhere", path, strange)
 		}
 	}
 }

@@ -65,6 +65,7 @@ func (m *mutant) schemaJSON() []byte {
 		"wrong-default":       {`"default": 3`, `"default": "three"`},
 		"secret-with-default": {`"token": {`, `"token": {"default": "guess", `},
 		"unmarked-secret":     {`"description": "A secret that no target asks for.", "type": "string", "writeOnly": true`, `"type": "string"`},
+		"looks-around":        {`"minLength": 1, "maxLength": 255}`, `"minLength": 1, "maxLength": 255, "pattern": "^\\u0041"}`},
 		"narrower-schema":     {`"maximum": 10`, `"maximum": 5`},
 	}
 	fault, ok := faults[m.broken]

@@ -30,6 +30,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/conformance/internal/sabotage"
 	"github.com/orderport/orderport/sdk/port"
 )
 
@@ -41,6 +42,9 @@ func (m *mutant) serve() error {
 	}
 	if m.is("needs-home") && os.Getenv("HOME") == "" {
 		return errors.New("HOME is not set")
+	}
+	if m.is("needs-its-name") && sabotage.Moved(os.Args[0]) {
+		return errors.New("this program is not where it was installed")
 	}
 	config, certificate, err := m.tls()
 	if err != nil {

@@ -30,7 +30,7 @@ func describe() []Sabotage {
 		},
 		{
 			Name: "no-formats", Check: "describe/formats",
-			What: "names no export format", Words: "export_format_versions is empty",
+			What: "names no export format", Words: "lacks orderflow_export_json_v1",
 		},
 		{
 			Name: "unclaimed-acks", Check: "describe/unclaimed-acks",
@@ -68,6 +68,10 @@ func schema() []Sabotage {
 		{
 			Name: "unmarked-secret", Check: "schema/secrets",
 			What: "does not mark a secret", Words: "looks like a secret",
+		},
+		{
+			Name: "looks-around", Check: "schema/patterns",
+			What: "has a pattern that only some libraries know", Words: "does not mean the same everywhere",
 		},
 		{
 			Name: "trusts-config", Check: "schema/required",

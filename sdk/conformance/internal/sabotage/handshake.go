@@ -27,6 +27,10 @@ func handshake() []Sabotage {
 			What: "needs HOME", Words: "HOME is not set",
 		},
 		{
+			Name: "needs-its-name", Check: "handshake/moved",
+			What: "looks for what it needs by its own file name", Words: "not where it was installed",
+		},
+		{
 			Name: "socket-elsewhere", Check: "handshake/socket",
 			What: "puts its socket into the machine's temporary directory", Words: "outside",
 		},

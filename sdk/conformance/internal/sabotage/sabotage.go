@@ -39,7 +39,13 @@ const (
 func Binary(name string) string { return prefix + name }
 
 // Of returns the name of the sabotage that a binary's path asks for.
-func Of(binary string) string { return strings.TrimPrefix(filepath.Base(binary), prefix) }
+func Of(binary string) string {
+	_, name, _ := strings.Cut(filepath.Base(binary), prefix)
+	return name
+}
+
+// Moved says whether a binary's name has something before it.
+func Moved(binary string) bool { return !strings.HasPrefix(filepath.Base(binary), prefix) }
 
 // All lists every sabotage, by the group of checks that notices it.
 func All() []Sabotage {
