@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/orderport/orderport/sdk/sdktest/sshtest"
 )
@@ -18,9 +16,7 @@ type destination interface {
 	acks() string
 	// remote is nil if nothing is between the connector and the directory.
 	remote() *sftp
-	canFill() bool
-	// fill uses up all room, and returns what gives it back.
-	fill() (give func() error, err error)
+	room() *smallDisk // where the inbox is
 	heal()
 	close()
 }
@@ -32,65 +28,29 @@ func newDestination(ctx context.Context, kind, dir string) (destination, error) 
 			return nil, err
 		}
 	}
+	d.disk.dir = d.inbox()
+	d.disk.mount("16m")
 	if kind == "filesystem" {
-		return &d, d.mount()
+		return &d, nil
 	}
 	return newSFTP(ctx, d)
 }
 
 // directory is a dropzone on this machine.
 type directory struct {
-	dir     string
-	mounted bool
+	dir  string
+	disk smallDisk
 }
 
-func (d *directory) inbox() string { return filepath.Join(d.dir, "inbox") }
-func (d *directory) acks() string  { return filepath.Join(d.dir, "acks") }
-func (d *directory) remote() *sftp { return nil }
-func (d *directory) canFill() bool { return d.mounted }
-func (d *directory) heal()         {}
+func (d *directory) inbox() string    { return filepath.Join(d.dir, "inbox") }
+func (d *directory) acks() string     { return filepath.Join(d.dir, "acks") }
+func (d *directory) remote() *sftp    { return nil }
+func (d *directory) room() *smallDisk { return &d.disk }
+func (d *directory) heal()            {}
+func (d *directory) close()           { d.disk.unmount() }
 
 func (d *directory) config() map[string]any {
 	return map[string]any{"mode": "filesystem", "export_path": d.inbox(), "ack_path": d.acks(), "ack_poll_seconds": 1}
-}
-
-// mount puts a small file system of its own under the inbox, so that it can be
-// filled. Only root can; others go without that fault.
-func (d *directory) mount() error {
-	if os.Geteuid() != 0 {
-		fmt.Println("torture: not root, so no disk is filled")
-		return nil
-	}
-	if err := syscall.Mount("tmpfs", d.inbox(), "tmpfs", 0, "size=16m"); err != nil {
-		fmt.Printf("torture: can't mount a small file system (%v), so no disk is filled\n", err)
-		return nil
-	}
-	d.mounted = true
-	return nil
-}
-
-func (d *directory) fill() (func() error, error) {
-	ballast := filepath.Join(d.inbox(), "ballast")
-	f, err := os.Create(ballast)
-	if err != nil {
-		return nil, err
-	}
-	chunk := make([]byte, 64<<10)
-	for size := len(chunk); size > 0; {
-		if _, err := f.Write(chunk[:size]); errors.Is(err, syscall.ENOSPC) {
-			size /= 2
-		} else if err != nil {
-			break
-		}
-	}
-	_ = f.Close()
-	return func() error { return os.Remove(ballast) }, nil
-}
-
-func (d *directory) close() {
-	if d.mounted {
-		_ = syscall.Unmount(d.inbox(), syscall.MNT_DETACH)
-	}
 }
 
 // sftp is a dropzone behind a real server, with a proxy in between.
@@ -117,7 +77,6 @@ func newSFTP(ctx context.Context, d directory) (*sftp, error) {
 }
 
 func (d *sftp) remote() *sftp { return d }
-func (d *sftp) canFill() bool { return false }
 
 func (d *sftp) config() map[string]any {
 	return map[string]any{
@@ -136,4 +95,5 @@ func (d *sftp) heal() {
 func (d *sftp) close() {
 	d.proxy.Close()
 	_ = d.server.Close()
+	d.disk.unmount()
 }

@@ -30,7 +30,8 @@ func allFaults() []fault {
 		{"kill sftp sessions", 1, withSFTP, killSessions},
 		{"cut network", 4, withSFTP, cutNetwork},
 		{"black hole", 1, withSFTP, blackHole},
-		{"fill disk", 1, withSmallDisk, fillDisk},
+		{"fill the ERP's disk", 1, withSmallDisk, fillDisk},
+		{"fill the hosts' disk", 1, withSmallHostDisk, fillHostDisk},
 		{"kill all at once", 1, always, killAll},
 	}
 }
@@ -46,10 +47,11 @@ func possibleFaults(s *scene) []fault {
 	return possible
 }
 
-func always(*scene) bool          { return true }
-func withPostgres(s *scene) bool  { return s.pg != nil }
-func withSFTP(s *scene) bool      { return s.target.remote() != nil }
-func withSmallDisk(s *scene) bool { return s.target.canFill() }
+func always(*scene) bool              { return true }
+func withPostgres(s *scene) bool      { return s.pg != nil }
+func withSFTP(s *scene) bool          { return s.target.remote() != nil }
+func withSmallDisk(s *scene) bool     { return s.target.room().mounted }
+func withSmallHostDisk(s *scene) bool { return s.disk.mounted }
 
 func (s *scene) anyHost(at step) *keptHost { return s.hosts[at.rand.IntN(len(s.hosts))] }
 
@@ -204,8 +206,19 @@ func blackHole(ctx context.Context, s *scene, at step) error {
 }
 
 func fillDisk(ctx context.Context, s *scene, at step) error {
-	s.say("fill disk")
-	give, err := s.target.fill()
+	s.say("fill the ERP's disk")
+	return s.fillFor(ctx, s.target.room(), at)
+}
+
+// fillHostDisk leaves no room for payloads and logs, nor for the database if
+// that is SQLite.
+func fillHostDisk(ctx context.Context, s *scene, at step) error {
+	s.say("fill the hosts' disk")
+	return s.fillFor(ctx, &s.disk, at)
+}
+
+func (s *scene) fillFor(ctx context.Context, disk *smallDisk, at step) error {
+	give, err := disk.fill()
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type scene struct {
 	*timeline
 	dir    string
 	run    string          // sockets of the hosts' connectors; a short path
+	disk   smallDisk       // what the hosts write
 	pg     *world.Postgres // nil with SQLite
 	in     *world.Installation
 	hosts  []*keptHost
@@ -65,6 +66,11 @@ func (s *scene) build(ctx context.Context) error {
 		// Pauses of minutes would only make the end come later.
 		Extra: []string{"XDG_RUNTIME_DIR=" + s.run, "ORDERPORT_RETRY_MAX=5s"},
 	}
+	s.disk.dir = in.Dir
+	if err := os.Mkdir(in.Dir, 0o755); err != nil {
+		return err
+	}
+	s.disk.mount("1g")
 	if in.Bin == "" {
 		if in.Bin, err = world.FindBin(); err != nil {
 			return err
@@ -252,6 +258,13 @@ func (s *scene) close() {
 	}
 	_ = s.pg.Stop()
 	_ = os.RemoveAll(s.run)
+	if s.keep && s.disk.mounted {
+		// The file system goes with this program.
+		if err := os.CopyFS(filepath.Join(s.dir, "kept"), os.DirFS(s.disk.dir)); err != nil {
+			fmt.Fprintln(os.Stderr, "torture: the hosts' files could not be kept:", err)
+		}
+	}
+	s.disk.unmount()
 	if !s.keep {
 		_ = os.RemoveAll(s.dir)
 	}
