@@ -10,13 +10,13 @@ import (
 // then knows the capability by itself.
 type AckSource interface {
 	// FetchAcks calls yield for each answer that the ERP has left. It changes
-	// nothing at the target: what is not settled is fetched again. An error
+	// nothing at the target: what is not settled is fetched again (ACK-01). An error
 	// from yield ends the call and is returned as it is.
 	FetchAcks(ctx context.Context, req FetchAcksRequest, yield func(Ack) error) error
 
 	// SettleAcks is told which acks the host has committed; only now may the
 	// connector move or delete anything. Settling a handle that is settled
-	// already, or gone, succeeds. An error holds for all settlements, one in
+	// already, or gone, succeeds (ACK-08). An error holds for all settlements, one in
 	// the result for its own.
 	SettleAcks(ctx context.Context, req SettleAcksRequest) (SettleAcksResult, error)
 }

@@ -5,19 +5,23 @@ import "context"
 // Connector delivers orders into one kind of ERP. Its methods are called
 // concurrently, and for several connections at once: nothing about one
 // connection may be kept where a call for another could see it. When the
-// context of a call ends, the call returns within a second.
+// context of a call ends, the call returns within a second (EXP-14).
+//
+// CONTRACT.md of module proto says what a connector must do. Ids such as EXP-07
+// are those of its clauses; the conformance checks name them, too.
 type Connector interface {
 	// Describe says who the connector is and what it can do. It is called
-	// once, before anything else, and needs no config and no network.
+	// once, before anything else, and needs no config and no network (DSC-01).
 	Describe() Description
 
 	// TestConnection tries a config against the real target and leaves nothing
 	// permanent there. An error means that the test failed; the steps in the
-	// result are shown in either case. See Steps.
+	// result are shown in either case (TST-01, TST-03). See Steps.
 	TestConnection(ctx context.Context, req TestRequest) (TestResult, error)
 
 	// Export runs one attempt to deliver one order. It returns nil once the ERP
-	// has the order, visibly and durably.
+	// has the order, visibly and durably (EXP-06), and only once however many
+	// attempts it takes (EXP-07).
 	//
 	// An *Error is passed to the host as it is. A *RefusedError from the
 	// request's own methods should be returned; it becomes a retryable

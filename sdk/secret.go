@@ -8,7 +8,7 @@ import (
 
 // Secret is a config value that can't be printed by accident: formatting,
 // marshalling and logging show a placeholder, also when it sits in an
-// unexported field. The zero Secret is empty.
+// unexported field (SEC-01). The zero Secret is empty.
 type Secret struct {
 	// A pointer, because fmt prints unexported fields without asking their
 	// methods, but never follows a pointer inside a struct.
