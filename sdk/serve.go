@@ -164,15 +164,15 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 		grpc.InitialWindowSize(port.StreamWindow),
 		grpc.InitialConnWindowSize(port.ConnectionWindow),
 		grpc.UnaryInterceptor(func(
-			ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+			ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 		) (any, error) {
-			p.captureOnce()
+			p.called(info.FullMethod)
 			return handler(ctx, req)
 		}),
 		grpc.StreamInterceptor(func(
-			srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
+			srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
 		) error {
-			p.captureOnce()
+			p.called(info.FullMethod)
 			if _, ours := srv.(connectorv1.ConnectorServiceServer); ours {
 				return handler(srv, stream)
 			}
@@ -191,10 +191,13 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 	return p.grpc
 }
 
-// captureOnce leaves the output of a debugging session where it is.
-func (p *process) captureOnce() {
+// called is told of each call when it begins. A debugging session keeps its
+// output where it is, and shows what the host does.
+func (p *process) called(method string) {
 	if p.debug == nil {
 		p.capture.Do(p.captureOutput)
+	} else if strings.Contains(method, "ConnectorService") {
+		slog.Debug("called by the host", "method", method)
 	}
 }
 

@@ -31,8 +31,9 @@ import (
 )
 
 type serveCommand struct {
-	Dev     bool `help:"For a first try on one machine: migrates the database, makes a master key if there is none, and runs connectors that nobody has trusted."`
-	Migrate bool `help:"Bring the database's schema up to date before starting."`
+	Dev     bool     `help:"For a first try on one machine: migrates the database, makes a master key if there is none, and runs connectors that nobody has trusted."`
+	Attach  []string `help:"With --dev: call a connector that runs under a debugger, see ORDERPORT_DEBUG_ATTACH in the connector SDK." type:"path" placeholder:"FILE" sep:"none"`
+	Migrate bool     `help:"Bring the database's schema up to date before starting."`
 }
 
 // host is a running host.
@@ -73,6 +74,9 @@ func (c *serveCommand) Run(s *session) error {
 	set, err := s.settings()
 	if err != nil {
 		return err
+	}
+	if len(c.Attach) > 0 && !c.Dev {
+		return usage("--attach works with --dev only: an attached connector is not checked, and gets configs in the clear")
 	}
 	started := time.Now()
 	h := &host{set: set, log: s.logger(set), version: s.env.Version}
@@ -129,7 +133,7 @@ func (c *serveCommand) prepare(s *session, h *host) error {
 	if err != nil {
 		return err
 	}
-	options.Dev, options.Logger = c.Dev, h.log
+	options.Dev, options.Attach, options.Logger = c.Dev, c.Attach, h.log
 	if h.plugins, err = pluginhost.Open(options); err != nil {
 		return err
 	}

@@ -61,6 +61,9 @@ var errStopped = errors.New("the host is stopping")
 // Start was never called.
 func Open(opts Options) (*Host, error) {
 	opts = opts.withDefaults()
+	if err := opts.checkAttach(); err != nil {
+		return nil, err
+	}
 	dir, err := rundir.Open(opts.RunDir, opts.Logger)
 	if err != nil {
 		return nil, err

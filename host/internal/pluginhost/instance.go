@@ -102,9 +102,7 @@ func (h *Host) start(ctx context.Context, file string, img *image.Image) (*insta
 	startCtx, cancel := context.WithTimeoutCause(ctx, h.opts.Limits.Start,
 		fmt.Errorf("no handshake within %s", h.opts.Limits.Start))
 	defer cancel()
-	proc, err := h.launcher.Start(startCtx, launch.Spec{
-		Name: file, Image: img, Sockets: h.dir.Sockets(), Env: h.env, Sink: sink,
-	})
+	proc, err := h.process(startCtx, file, img, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +113,20 @@ func (h *Host) start(ctx context.Context, file string, img *image.Image) (*insta
 		return nil, err
 	}
 	inst.took = time.Since(begin)
-	go h.watchPulse(inst)
+	if !proc.Attached() { // that one may stand still at a breakpoint
+		go h.watchPulse(inst)
+	}
 	return inst, nil
+}
+
+// process starts an image, or attaches to what it stands for.
+func (h *Host) process(ctx context.Context, file string, img *image.Image, sink *connlog.Sink) (*launch.Process, error) {
+	if to, ok := img.Attached(); ok {
+		return h.launcher.Attach(ctx, file, to, sink)
+	}
+	return h.launcher.Start(ctx, launch.Spec{
+		Name: file, Image: img, Sockets: h.dir.Sockets(), Env: h.env, Sink: sink,
+	})
 }
 
 // end stops a process that nobody calls any more.

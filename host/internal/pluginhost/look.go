@@ -32,7 +32,7 @@ func (s *supervisor) look(req *request) {
 	if req.gone {
 		return
 	}
-	img, err := image.Load(s.path, s.host.dir.Path())
+	img, err := s.load()
 	if err != nil {
 		s.reject(err.Error())
 		return
@@ -59,6 +59,13 @@ func (s *supervisor) look(req *request) {
 	default:
 		s.try(img)
 	}
+}
+
+func (s *supervisor) load() (*image.Image, error) {
+	if s.host.attaches(s.path) {
+		return image.Attach(s.path)
+	}
+	return image.Load(s.path, s.host.dir.Path())
 }
 
 // try starts a new binary next to what runs.

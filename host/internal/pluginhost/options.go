@@ -1,9 +1,15 @@
 package pluginhost
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
+
+	sdkport "github.com/orderport/orderport/sdk/port"
 )
 
 // Options say which connectors to run and how.
@@ -18,6 +24,9 @@ type Options struct {
 	RecordDir string
 	// Dev lets binaries run that the lock file does not pin.
 	Dev bool
+	// Attach names files that connectors under a debugger write (port.Attach).
+	// They are called where they run and never started or ended. Only with Dev.
+	Attach []string
 	// Only names the connector types to launch, as the lock file knows them;
 	// for short-lived commands. Empty, or with Dev: all.
 	Only []string
@@ -90,6 +99,20 @@ func (o Options) withDefaults() Options {
 		l.CrashLimit = 8
 	}
 	return o
+}
+
+// checkAttach keeps attached connectors away from production, and their files
+// apart from binaries.
+func (o Options) checkAttach() error {
+	if len(o.Attach) > 0 && !o.Dev {
+		return errors.New("plugin host: connectors are attached in development mode only")
+	}
+	for _, path := range o.Attach {
+		if strings.HasPrefix(filepath.Base(path), sdkport.BinaryPrefix) {
+			return fmt.Errorf("plugin host: %s is named like a connector binary: choose another name for the file to attach by", path)
+		}
+	}
+	return nil
 }
 
 func hostEnviron() []string { return os.Environ() }

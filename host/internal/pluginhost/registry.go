@@ -34,6 +34,11 @@ func (h *Host) rebuild() {
 		}
 		u.mu.Unlock()
 	}
+	for t, units := range r.known { // whoever debugs a connector means that one
+		if i := slices.IndexFunc(units, func(u *unit) bool { return h.attaches(u.path) }); i >= 0 {
+			r.known[t] = units[i : i+1]
+		}
+	}
 	h.routes.Store(r)
 }
 

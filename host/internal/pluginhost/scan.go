@@ -38,6 +38,7 @@ func (h *Host) scan(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
+	files = append(files, h.attachable()...)
 	var asked []*request
 	for _, path := range files {
 		if !h.wanted(lockFile, filepath.Base(path)) {
@@ -141,6 +142,22 @@ func (h *Host) dropMissing(files []string, force bool) {
 		u.ask(&request{gone: true})
 	}
 	h.missing = missing
+}
+
+// attaches says whether a path is that of a file that a connector under a
+// debugger writes.
+func (h *Host) attaches(path string) bool { return slices.Contains(h.opts.Attach, path) }
+
+// attachable lists those of the files that are there: the connector removes
+// its own when it ends.
+func (h *Host) attachable() []string {
+	var there []string
+	for _, path := range h.opts.Attach {
+		if _, err := os.Stat(path); err == nil {
+			there = append(there, path)
+		}
+	}
+	return there
 }
 
 // ask hands a request to the unit's goroutine, which may be busy for a moment

@@ -19,6 +19,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/orderport/orderport/sdk/port"
 )
 
 // MaxSize bounds a binary, in bytes.
@@ -34,6 +36,29 @@ type Image struct {
 
 	file *os.File
 	path string // to execute; empty: execute file by descriptor
+
+	attach *port.Attach // nil: the host starts it
+}
+
+// Attach stands for a connector that somebody else has started, as the file
+// that it has written says. SHA256 is that of the file: a restart is another
+// image.
+func Attach(path string) (*Image, error) {
+	to, err := port.ReadAttach(path)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(fmt.Append(nil, to))
+	return &Image{SHA256: hex.EncodeToString(sum[:]), attach: &to}, nil
+}
+
+// Attached says where the connector is that the host does not start; false:
+// the host starts it.
+func (i *Image) Attached() (port.Attach, bool) {
+	if i.attach == nil {
+		return port.Attach{}, false
+	}
+	return *i.attach, true
 }
 
 // ErrNotExecutable says that the file is not a regular file with an execute
@@ -77,6 +102,9 @@ func (i *Image) File(childFD int) (*os.File, string) {
 
 // Close frees the copy. Processes that run it are not disturbed.
 func (i *Image) Close() error {
+	if i.attach != nil {
+		return nil
+	}
 	var err error
 	if i.path != "" {
 		err = os.Remove(i.path)

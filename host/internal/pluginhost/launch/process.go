@@ -42,6 +42,7 @@ type Process struct {
 	launcher *Launcher
 	client   *plugin.Client
 	conn     *grpc.ClientConn
+	letGo    chan struct{} // of an attached process, closed to let go of it; nil: it is ours
 	done     chan struct{} // closed when the process has ended and exit is set
 	cleaned  chan struct{} // closed when nothing of it is left
 
@@ -248,9 +249,16 @@ func (p *Process) Kill(reason string) {
 	p.signal(syscall.SIGKILL, reason)
 }
 
+// Attached says that the process is somebody else's.
+func (p *Process) Attached() bool { return p.letGo != nil }
+
 // signal needs mu.
 func (p *Process) signal(sig syscall.Signal, reason string) {
 	if p.reaped {
+		return
+	}
+	if p.Attached() {
+		p.release(reason)
 		return
 	}
 	if p.byHost == "" {
@@ -272,6 +280,11 @@ func (p *Process) refused(err error) {
 // of it, or after a bounded time if the kernel can't end it. Calls that are
 // under way are cut off: let them end before.
 func (p *Process) Stop(grace time.Duration, reason string) error {
+	if p.Attached() {
+		p.Kill(reason)
+		_ = await(p.cleaned, reapTime)
+		return nil
+	}
 	p.mu.Lock()
 	if p.byHost == "" && !p.reaped {
 		p.byHost = reason
