@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -35,12 +36,19 @@ type drop struct {
 	acks   string
 }
 
-// eachForeign runs a test with each of these connectors.
-func eachForeign(t *testing.T, test func(ctx context.Context, t *testing.T, d *drop)) {
+// built is the folder with the connectors of plugins/examples.
+func built(t *testing.T) string {
+	t.Helper()
 	folder := os.Getenv("ORDERPORT_TEST_EXAMPLES")
 	if folder == "" {
 		skip(t, "ORDERPORT_TEST_EXAMPLES is not set: make test sets it, scripts/examples prints it")
 	}
+	return folder
+}
+
+// eachForeign runs a test with each of these connectors.
+func eachForeign(t *testing.T, test func(ctx context.Context, t *testing.T, d *drop)) {
+	folder := built(t)
 	for connectorType, binary := range foreign {
 		t.Run(connectorType, func(t *testing.T) {
 			t.Parallel()
@@ -208,4 +216,26 @@ func TestConnectorsInOtherLanguagesEndWithTheirHost(t *testing.T) {
 		awaitExport(ctx, t, d.client, export.ID, "SENT")
 		consumedOnce(t, erp, []string{id})
 	})
+}
+
+// TestConnectorsInOtherLanguagesConform runs the conformance checks with the
+// profile that each of them brings. It measures, so it runs by itself.
+func TestConnectorsInOtherLanguagesConform(t *testing.T) {
+	folder := built(t)
+	bin, err := world.FindBin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for connectorType, binary := range foreign {
+		t.Run(connectorType, func(t *testing.T) {
+			language := binary[len("orderport-connector-filedrop-"):]
+			profile := filepath.Join(string(bin), "..", "plugins", "examples", language, "conformance.yaml")
+			check := exec.CommandContext(bounded(t), filepath.Join(string(bin), "orderport-conformance"),
+				"--color", "never", "--profile", profile, filepath.Join(folder, binary))
+			out, err := check.CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v\n%s", check, err, out)
+			}
+		})
+	}
 }

@@ -3,9 +3,12 @@ import { Failure } from './errors.mjs';
 
 const VERSION = 1;
 
-/** write returns the bytes to save: where the finished file lies, and where it is to appear. */
-export function write({ directory, inode, staged, name }) {
-  return Buffer.from(JSON.stringify({ v: VERSION, directory, inode, staged, name }));
+/**
+ * write returns the bytes to save: where the finished file lies, and where it
+ * is to appear; or that it was taken back and nothing is delivered.
+ */
+export function write({ directory, inode, staged, name, withdrawn }) {
+  return Buffer.from(JSON.stringify({ v: VERSION, directory, inode, staged, name, withdrawn }));
 }
 
 /** read returns null if no checkpoint is durable, and ends the export if it can't be understood (CHK-08). */

@@ -103,16 +103,21 @@ export class Dropbox {
     return this.has(withdrawn(staged));
   }
 
+  /** forget removes what withdraw has left: from then on only a checkpoint knows. */
+  forget(staged) {
+    return this.remove(withdrawn(staged));
+  }
+
   /** remove is no failure if there is nothing to remove. */
   remove(name) {
     return this.#do(() => fs.rm(this.path(name), { force: true }));
   }
 
-  /** sweep removes what earlier attempts for a name have left, except one file. */
-  sweep(name, keep) {
+  /** sweep removes what earlier attempts for a name have left. */
+  sweep(name) {
     return this.#do(async () => {
       for await (const { name: found } of await fs.opendir(this.directory)) {
-        if (found.startsWith(`.${name}.`) && found !== keep) await this.remove(found);
+        if (found.startsWith(`.${name}.`)) await this.remove(found);
       }
     });
   }

@@ -7,7 +7,8 @@ const CHUNK = 1024 * 1024;
 export class Refused extends Failure {
   constructor({ reason, message }) {
     const why = String(reason).replace('REFUSAL_REASON_', '');
-    super('INTERNAL', `the host refused to store it (${why}): ${message}`, { retryable: why === 'SUPERSEDED' || why === 'STORAGE' });
+    const code = why === 'TOO_LARGE' ? 'INVALID_ORDER' : 'INTERNAL';
+    super(code, `the host refused to store it (${why}): ${message}`, { retryable: why === 'SUPERSEDED' || why === 'STORAGE' });
     this.reason = why;
   }
 }

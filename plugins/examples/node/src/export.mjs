@@ -46,17 +46,26 @@ async function deliver(exchange, start) {
 /** resume ends what an earlier attempt began; undefined if the order has to be delivered anew. */
 async function resume(order) {
   const checkpoint = read(order.start);
-  if (!checkpoint) return undefined;
+  if (!checkpoint || checkpoint.withdrawn) return undefined;
   const box = new Dropbox(checkpoint.directory, 'the directory of the last attempt');
-  const sent = outcome(order, box, checkpoint.name);
   if ((await box.inode()) !== checkpoint.inode) {
     throw new Failure('OUTCOME_UNKNOWN', `${checkpoint.directory} is another directory than at the last attempt; look for the order in both`);
   }
-  if (await box.wasWithdrawn(checkpoint.staged)) return undefined;
-  if (!(await box.has(checkpoint.staged))) return { ...sent, recovered: true };
-  if (checkpoint.directory === order.config.directory) return publish(order, box, checkpoint);
-  // The config names another directory by now (EXP-16).
-  return (await box.withdraw(checkpoint.staged)) ? undefined : { ...sent, recovered: true };
+  // The config may name another directory by now (EXP-16).
+  const here = checkpoint.directory === order.config.directory;
+  if (here && (await box.has(checkpoint.staged))) return publish(order, box, checkpoint);
+  if (await withdraw(order, box, checkpoint)) return undefined;
+  return { ...outcome(order, box, checkpoint.name), recovered: true };
+}
+
+/** withdraw takes a staged file back for good; false if it is gone, which means delivered. */
+async function withdraw({ exchange }, box, checkpoint) {
+  const { staged, name } = checkpoint;
+  if (!(await box.withdraw(staged)) && !(await box.wasWithdrawn(staged))) return false;
+  // Until this is durable, a mark at the target tells it to the next attempt.
+  await exchange.saveCheckpoint(write({ ...checkpoint, withdrawn: true }), name);
+  await box.forget(staged);
+  return true;
 }
 
 /** begin delivers an order that is not at the target. */
@@ -65,7 +74,7 @@ async function begin(order) {
   const bytes = render(start, config.signing_key);
   if (bytes.length > LARGEST) throw new Failure('INVALID_ORDER', 'the order is too large for one file');
   const inode = await box.inode();
-  if (start.attempt > 1) await box.sweep(name, withdrawnBy(start));
+  if (start.attempt > 1) await box.sweep(name);
   if (await box.has(name)) {
     throw new Failure('CONFLICT', `something else is in the way at ${box.path(name)}; move it and retry the export`);
   }
@@ -93,14 +102,15 @@ async function save({ exchange, box, name }, checkpoint) {
   }
 }
 
-async function publish(order, box, { staged, name }) {
+async function publish(order, box, checkpoint) {
+  const { staged, name } = checkpoint;
   order.exchange.check();
   try {
     const mine = await box.publish(staged, name);
     return { ...outcome(order, box, name), recovered: !mine };
   } catch (error) {
     // Final: the file must not appear when the way is free again.
-    if (error instanceof Failure && !error.retryable && !(await box.withdraw(staged))) {
+    if (error instanceof Failure && !error.retryable && !(await withdraw(order, box, checkpoint))) {
       return { ...outcome(order, box, name), recovered: true };
     }
     throw error;
@@ -110,10 +120,4 @@ async function publish(order, box, { staged, name }) {
 function outcome({ start, payload }, box, name) {
   const stored = payload ?? start.resume?.payload;
   return { external_ref: name, dropzone_path: box.path(name), storage_key: stored?.storage_key ?? '' };
-}
-
-/** withdrawnBy names the mark that must outlive this attempt's own checkpoint. */
-function withdrawnBy(start) {
-  const checkpoint = read(start);
-  return checkpoint?.staged.replace(/\.part$/, '.withdrawn.part');
 }

@@ -63,21 +63,28 @@ class Attempt:
     async def resume(self):
         """Ends what an earlier attempt began; None if the order has to be delivered anew."""
         saved = self.checkpoint
-        if saved is None:
+        if saved is None or saved.get("withdrawn"):
             return None
         box = Dropbox(saved["directory"], "the directory of the last attempt")
         if await whole(box.inode) != saved["inode"]:
             raise Failure("OUTCOME_UNKNOWN", f"{box.directory} is another directory than at the last attempt; look for the order in both")
-        if await whole(box.has, withdrawn_name(saved["staged"])):
-            return None
-        if not await whole(box.has, saved["staged"]):
-            return self.outcome(box, saved["name"], recovered=True)
-        if box.directory == self.box.directory:
-            return await self.publish(box, saved["staged"], saved["name"])
-        # The config names another directory by now (EXP-16).
-        if await whole(box.withdraw, saved["staged"]):
+        # The config may name another directory by now (EXP-16).
+        if box.directory == self.box.directory and await whole(box.has, saved["staged"]):
+            return await self.publish(box, saved)
+        if await self.withdraw(box, saved):
             return None
         return self.outcome(box, saved["name"], recovered=True)
+
+    async def withdraw(self, box, checkpoint):
+        """Takes a staged file back for good; False if it is gone, which means delivered."""
+        staged = checkpoint["staged"]
+        if not await whole(box.withdraw, staged) and not await whole(box.has, withdrawn_name(staged)):
+            return False
+        # Until this is durable, a mark at the target tells it to the next attempt.
+        taken_back = {**checkpoint, "withdrawn": True}
+        await self.exchange.save_checkpoint(json.dumps(taken_back).encode(), checkpoint["name"])
+        await whole(box.remove, withdrawn_name(staged))
+        return True
 
     async def begin(self):
         """Delivers an order that is not at the target."""
@@ -86,16 +93,15 @@ class Attempt:
             raise Failure("INVALID_ORDER", "the order is too large for one file")
         inode = await whole(self.box.inode)
         if self.start.attempt > 1:
-            # The mark must outlive this attempt until its own checkpoint is durable.
-            mark = withdrawn_name(self.checkpoint["staged"]) if self.checkpoint else None
-            await whole(self.box.sweep, self.name, mark)
+            await whole(self.box.sweep, self.name)
         if await whole(self.box.has, self.name):
             raise self.box.conflict(self.name)
         self.payload = await self.exchange.store_payload(self.name, content)
         staged = staged_name(self.name)
         await self.stage(staged, content)
-        await self.save({"v": VERSION, "directory": self.box.directory, "inode": inode, "staged": staged, "name": self.name})
-        return await self.publish(self.box, staged, self.name)
+        checkpoint = {"v": VERSION, "directory": self.box.directory, "inode": inode, "staged": staged, "name": self.name}
+        await self.save(checkpoint)
+        return await self.publish(self.box, checkpoint)
 
     async def stage(self, staged, content):
         try:
@@ -113,15 +119,15 @@ class Attempt:
                 await whole(self.box.remove, checkpoint["staged"])
             raise
 
-    async def publish(self, box, staged, name):
+    async def publish(self, box, checkpoint):
         try:
-            mine = await whole(box.publish, staged, name)
+            mine = await whole(box.publish, checkpoint["staged"], checkpoint["name"])
         except Failure as failure:
             # Final: the file must not appear when the way is free again.
-            if failure.retryable or await whole(box.withdraw, staged):
+            if failure.retryable or await self.withdraw(box, checkpoint):
                 raise
             mine = False
-        return self.outcome(box, name, recovered=not mine)
+        return self.outcome(box, checkpoint["name"], recovered=not mine)
 
     def outcome(self, box, name, recovered):
         return port.ExportResult(

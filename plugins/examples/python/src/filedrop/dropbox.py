@@ -102,11 +102,11 @@ class Dropbox:
             except FileNotFoundError:
                 pass
 
-    def sweep(self, name, keep=None):
-        """Removes what earlier attempts for a name have left, except one file."""
+    def sweep(self, name):
+        """Removes what earlier attempts for a name have left."""
         with on(self.words), os.scandir(self.directory) as entries:
             for entry in entries:
-                if entry.name.startswith(f".{name}.") and entry.name != keep:
+                if entry.name.startswith(f".{name}."):
                     self.remove(entry.name)
 
     def _sync(self):

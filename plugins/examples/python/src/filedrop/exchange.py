@@ -19,7 +19,8 @@ class Refused(Failure):
         known = refusal.reason in reasons.values()
         self.reason = reasons.Name(refusal.reason).removeprefix("REFUSAL_REASON_") if known else "UNKNOWN"
         message = f"the host refused to store it ({self.reason}): {refusal.message}"
-        super().__init__("INTERNAL", message, retryable=self.reason in ("SUPERSEDED", "STORAGE"))
+        code = "INVALID_ORDER" if self.reason == "TOO_LARGE" else "INTERNAL"
+        super().__init__(code, message, retryable=self.reason in ("SUPERSEDED", "STORAGE"))
 
 
 class Exchange:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 COOKIE = "a7a3e3d2c9a04d0b8f1be5f0c6b1d5a1"
 PROTOCOL = 1
@@ -39,6 +40,8 @@ async def serve(env):
     set_up()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # A disk that hangs must not hold up the calls that use another one.
+    loop.set_default_executor(ThreadPoolExecutor(32, "disk"))
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     socket = os.path.join(os.path.abspath(env["PLUGIN_UNIX_SOCKET_DIR"]), "connector")
     key, certificate, der = self_signed()
