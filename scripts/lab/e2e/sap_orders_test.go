@@ -23,7 +23,7 @@ func TestRealOrdersBecomeSalesOrders(t *testing.T) {
 			t.Run(db+"/"+transport, func(t *testing.T) {
 				ctx := bounded(t)
 				sap := startSAP(t)
-				_, _, client := serveSAP(ctx, t, db, sap, sap.config(transport))
+				_, client := serveSAP(ctx, t, db, sap.config(transport))
 				begun := time.Now()
 				push(ctx, t, nil, client, ndjson, "batch API")
 				awaitStatus(ctx, t, client, "ACKED")

@@ -243,12 +243,10 @@ func (s *sapSystem) call(ctx context.Context, method, path string, body, out any
 	return json.Unmarshal(raw, out)
 }
 
-// serveSAP starts a host with a connection to a system, and returns what is
-// needed to use both.
-func serveSAP(ctx context.Context, t *testing.T, db string, sap *sapSystem, config map[string]any) (*world.Installation, *world.Host, *world.Client) {
+// serveSAP starts a host with a connection to a system, which works.
+func serveSAP(ctx context.Context, t *testing.T, db string, config map[string]any) (*world.Host, *world.Client) {
 	t.Helper()
-	in := install(ctx, t, db)
-	host := serve(ctx, t, in, "data")
+	host := serve(ctx, t, install(ctx, t, db), "data")
 	client := host.Client()
 	id := connect(ctx, t, client, sapType, config)
 	var test struct {
@@ -258,8 +256,7 @@ func serveSAP(ctx context.Context, t *testing.T, db string, sap *sapSystem, conf
 	if _, err := client.Call(ctx, http.MethodPost, "/api/v1/connections/"+id+"/test", nil, &test); err != nil || !test.Success {
 		t.Fatalf("test the connection: %+v, %v", test, err)
 	}
-	_ = sap
-	return in, host, client
+	return host, client
 }
 
 // seconds says how long something took.

@@ -27,6 +27,7 @@ const aLong = 2 * time.Minute
 func TestMain(m *testing.M) {
 	code := m.Run()
 	server.end()
+	_ = os.RemoveAll(simulator.dir) // "" before it is built
 	os.Exit(code)
 }
 
