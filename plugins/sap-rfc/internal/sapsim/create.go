@@ -55,7 +55,7 @@ func (c *creation) spoil(item, id, number, text string, at place, variables ...s
 
 // flagged takes those fields that the X structure flags, or all if it does not
 // say that this is about new data. An ISO code goes with its internal key.
-func flagged(row, x Row, keys ...string) Row {
+func (c *creation) flagged(row, x Row, keys ...string) Row {
 	taken := maps.Clone(row)
 	if taken == nil {
 		taken = Row{}
@@ -66,7 +66,7 @@ func flagged(row, x Row, keys ...string) Row {
 	twins := map[string]string{"CURR_ISO": "CURRENCY", "T_UNIT_ISO": "TARGET_QU", "S_UNIT_ISO": "SALES_UNIT", "CD_UNT_ISO": "COND_UNIT"}
 	maps.DeleteFunc(taken, func(name, _ string) bool {
 		flag := name
-		if twin, ok := twins[name]; ok {
+		if twin, ok := twins[name]; ok && !c.quirks.UnflaggedISOLost {
 			flag = twin
 		}
 		return x[flag] == "" && !slices.Contains(keys, name)
@@ -81,7 +81,7 @@ func (c *creation) shown() bool {
 
 func (c *creation) header() {
 	at := place{parameter: "ORDER_HEADER_IN"}
-	h := flagged(c.in.Structures["ORDER_HEADER_IN"], c.in.Structures["ORDER_HEADER_INX"])
+	h := c.flagged(c.in.Structures["ORDER_HEADER_IN"], c.in.Structures["ORDER_HEADER_INX"])
 	c.document.Header = h
 	internal, ok := c.masters.orderType(h["DOC_TYPE"], c.shown())
 	if !ok {
@@ -157,7 +157,7 @@ func xRow(table []Row, row Row, keys ...string) Row {
 func (c *creation) items() {
 	numbers := map[string]bool{}
 	for i, given := range c.in.Tables["ORDER_ITEMS_IN"] {
-		row := flagged(given, xRow(c.in.Tables["ORDER_ITEMS_INX"], given, "ITM_NUMBER"), "ITM_NUMBER")
+		row := c.flagged(given, xRow(c.in.Tables["ORDER_ITEMS_INX"], given, "ITM_NUMBER"), "ITM_NUMBER")
 		at := place{parameter: "ORDER_ITEM_IN", row: i + 1}
 		if initial(row["ITM_NUMBER"]) || c.in.Values["INT_NUMBER_ASSIGNMENT"] == "X" {
 			row["ITM_NUMBER"] = fmt.Sprintf("%06d", 10*(i+1))
@@ -212,7 +212,7 @@ func (c *creation) item(number string) bool {
 func (c *creation) schedules() {
 	asked := map[string]*big.Rat{}
 	for i, given := range c.in.Tables["ORDER_SCHEDULES_IN"] {
-		row := flagged(given, xRow(c.in.Tables["ORDER_SCHEDULES_INX"], given, "ITM_NUMBER", "SCHED_LINE"), "ITM_NUMBER", "SCHED_LINE")
+		row := c.flagged(given, xRow(c.in.Tables["ORDER_SCHEDULES_INX"], given, "ITM_NUMBER", "SCHED_LINE"), "ITM_NUMBER", "SCHED_LINE")
 		at := place{parameter: "ORDER_SCHEDULE_IN", row: i + 1}
 		if item := row["ITM_NUMBER"]; !c.item(item) {
 			c.spoil(item, "V4", "247", "Schedule line without an item: "+item, at, item)
@@ -247,7 +247,7 @@ func rat(text string) *big.Rat {
 func (c *creation) conditions() {
 	for i, given := range c.in.Tables["ORDER_CONDITIONS_IN"] {
 		keys := []string{"ITM_NUMBER", "COND_ST_NO", "COND_COUNT", "COND_TYPE"}
-		row := flagged(given, xRow(c.in.Tables["ORDER_CONDITIONS_INX"], given, keys...), keys...)
+		row := c.flagged(given, xRow(c.in.Tables["ORDER_CONDITIONS_INX"], given, keys...), keys...)
 		at := place{parameter: "ORDER_CONDITIONS_IN", row: i + 1}
 		item := row["ITM_NUMBER"]
 		if !initial(item) && !c.item(item) {

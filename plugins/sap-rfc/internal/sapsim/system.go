@@ -80,6 +80,9 @@ type Quirks struct {
 	// TableWithoutData makes RFC_READ_TABLE raise TABLE_WITHOUT_DATA for a field
 	// that it does not know, instead of FIELD_NOT_VALID.
 	TableWithoutData bool
+	// UnflaggedISOLost makes an X structure that flags the field of an internal key
+	// not stand for the ISO code beside it: that has no flag, and is not taken.
+	UnflaggedISOLost bool
 	// AuthorityByCode makes a missing authority the library's code for it,
 	// instead of a dump.
 	AuthorityByCode bool

@@ -171,6 +171,21 @@ func TestWhatIsNotFlaggedIsNotTaken(t *testing.T) {
 	}
 }
 
+// An ISO code has no flag of its own. Whether the one of its internal key does
+// for it is not known.
+func TestAnISOCodeMayGoUnflagged(t *testing.T) {
+	t.Parallel()
+	for unit, q := range map[string]Quirks{"ST": {}, "": {UnflaggedISOLost: true}} {
+		sys := system(t, Options{Quirks: q})
+		in := order("OP1")
+		in.Tables["ORDER_ITEMS_INX"] = []Row{{"ITM_NUMBER": "10", "UPDATEFLAG": "I", "MATERIAL": "X", "TARGET_QTY": "X", "TARGET_QU": "X"}}
+		save(t, logon(t, sys), in)
+		if got := sys.Documents()[0].Items[0]["TARGET_QU"]; got != unit {
+			t.Errorf("unit %q, want %q", got, unit)
+		}
+	}
+}
+
 func TestAPriceWithoutACurrencyIsAPercentage(t *testing.T) {
 	t.Parallel()
 	sys := system(t, Options{})
