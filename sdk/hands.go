@@ -1,9 +1,15 @@
 package sdk
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"time"
+)
 
-// maxIdleHands is how many goroutines wait for work after a burst.
-const maxIdleHands = 256
+const (
+	maxIdleHands = 256              // how many goroutines wait for more work,
+	handsRest    = 10 * time.Second // and how long
+)
 
 // hands are goroutines that run the connector's code, one call after the
 // other: what a new goroutine costs is mostly the growth of its stack. A call
@@ -32,15 +38,44 @@ func (h *hands) do(job func()) {
 // work ends with a job that ends its goroutine.
 func (h *hands) work(job func()) {
 	jobs := make(chan func(), 1)
+	rest := time.NewTimer(handsRest)
+	defer rest.Stop()
 	for {
 		job()
-		h.mu.Lock()
-		if len(h.idle) >= maxIdleHands {
-			h.mu.Unlock()
+		if !h.offer(jobs) {
 			return
 		}
-		h.idle = append(h.idle, jobs)
-		h.mu.Unlock()
+		rest.Reset(handsRest)
+		select {
+		case job = <-jobs:
+			continue
+		case <-rest.C:
+		}
+		if h.withdraw(jobs) {
+			return
+		}
 		job = <-jobs
 	}
+}
+
+func (h *hands) offer(jobs chan func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.idle) >= maxIdleHands {
+		return false
+	}
+	h.idle = append(h.idle, jobs)
+	return true
+}
+
+// withdraw says no if a job is on its way.
+func (h *hands) withdraw(jobs chan func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := slices.Index(h.idle, jobs)
+	if at < 0 {
+		return false
+	}
+	h.idle = slices.Delete(h.idle, at, at+1)
+	return true
 }

@@ -114,12 +114,14 @@ func (e *export) store(ctx context.Context) error {
 // durable: the name, too, because a temporary file that a power cut took away
 // would look like one that was published.
 func (e *export) upload(ctx context.Context, cp *checkpoint) error {
-	cleaned := make(chan struct{})
-	go func() {
-		defer close(cleaned)
-		e.removeLeftovers(ctx)
-	}()
-	defer func() { <-cleaned }()
+	if e.req.Attempt > 1 {
+		cleaned := make(chan struct{})
+		go func() {
+			defer close(cleaned)
+			e.removeLeftovers(ctx)
+		}()
+		defer func() { <-cleaned }()
+	}
 
 	var err error
 	if cp.Dir, err = e.target.Identity(ctx, e.dir.path); err != nil {

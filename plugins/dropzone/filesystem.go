@@ -17,7 +17,7 @@ import (
 type filesystem struct {
 	mode    fs.FileMode // permissions of new files
 	setMode bool        // whether mode holds whatever the umask says
-	flushes *flushes    // shared by all exports of the process
+	flushes *flushes    // and hands, shared by all exports of the process
 }
 
 var _ target = (*filesystem)(nil)
@@ -32,12 +32,12 @@ func newFilesystem(cfg config, shared *flushes) *filesystem {
 
 // await runs a call that can't be interrupted, such as one to a share whose
 // server is gone, and stops waiting for it when the context ends.
-func await(ctx context.Context, call func() error) error {
+func (f *filesystem) await(ctx context.Context, call func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- call() }()
+	f.flushes.hands.do(func() { done <- call() })
 	select {
 	case err := <-done:
 		return err
@@ -48,9 +48,9 @@ func await(ctx context.Context, call func() error) error {
 
 // result is what await's callers use where a call returns a value: it must not
 // be shared with a call that is no longer waited for.
-func result[T any](ctx context.Context, call func() (T, error)) (T, error) {
+func result[T any](ctx context.Context, f *filesystem, call func() (T, error)) (T, error) {
 	got := make(chan T, 1)
-	err := await(ctx, func() error {
+	err := f.await(ctx, func() error {
 		value, err := call()
 		got <- value
 		return err
@@ -63,7 +63,7 @@ func result[T any](ctx context.Context, call func() (T, error)) (T, error) {
 }
 
 func (f *filesystem) Create(ctx context.Context, name string, data []byte) error {
-	return await(ctx, func() error {
+	return f.await(ctx, func() error {
 		err := f.create(name, data)
 		if errors.Is(err, fs.ErrExist) {
 			return err
@@ -77,11 +77,11 @@ func (f *filesystem) Create(ctx context.Context, name string, data []byte) error
 }
 
 func (f *filesystem) CreateVisible(ctx context.Context, name string, data []byte) error {
-	return await(ctx, func() error { return f.create(name, data) })
+	return f.await(ctx, func() error { return f.create(name, data) })
 }
 
 func (f *filesystem) Complete(ctx context.Context, name string, data []byte) error {
-	return await(ctx, func() error {
+	return f.await(ctx, func() error {
 		file, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
 			return local(err)
@@ -117,7 +117,7 @@ func writeAndFlush(file *os.File, data []byte) error {
 }
 
 func (f *filesystem) Rename(ctx context.Context, from, to string) error {
-	return await(ctx, func() error {
+	return f.await(ctx, func() error {
 		err := renameNoReplace(from, to)
 		if errors.Is(err, errors.ErrUnsupported) {
 			return linkAndUnlink(from, to)
@@ -155,14 +155,14 @@ func (f *filesystem) Flush(ctx context.Context, dir string) error {
 }
 
 func (f *filesystem) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
-	return result(ctx, func() (fs.FileInfo, error) {
+	return result(ctx, f, func() (fs.FileInfo, error) {
 		info, err := os.Stat(name)
 		return info, local(err)
 	})
 }
 
 func (f *filesystem) List(ctx context.Context, dir string) ([]fs.FileInfo, error) {
-	return result(ctx, func() ([]fs.FileInfo, error) {
+	return result(ctx, f, func() ([]fs.FileInfo, error) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return nil, local(err)
@@ -183,7 +183,7 @@ func (f *filesystem) List(ctx context.Context, dir string) ([]fs.FileInfo, error
 }
 
 func (f *filesystem) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
-	return result(ctx, func() ([]byte, error) {
+	return result(ctx, f, func() ([]byte, error) {
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, local(err)
@@ -195,7 +195,7 @@ func (f *filesystem) Read(ctx context.Context, name string, limit int64) ([]byte
 }
 
 func (f *filesystem) Remove(ctx context.Context, name string) error {
-	return await(ctx, func() error {
+	return f.await(ctx, func() error {
 		err := os.Remove(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -205,7 +205,7 @@ func (f *filesystem) Remove(ctx context.Context, name string) error {
 }
 
 func (f *filesystem) Mkdir(ctx context.Context, dir string) error {
-	return await(ctx, func() error {
+	return f.await(ctx, func() error {
 		err := os.Mkdir(dir, 0o777)
 		if errors.Is(err, fs.ErrExist) {
 			return nil
@@ -220,7 +220,7 @@ func (f *filesystem) Mkdir(ctx context.Context, dir string) error {
 // Identity is the directory's inode: a share that is not mounted shows another
 // directory at the same path.
 func (f *filesystem) Identity(ctx context.Context, dir string) (string, error) {
-	return result(ctx, func() (string, error) {
+	return result(ctx, f, func() (string, error) {
 		info, err := os.Stat(dir)
 		if err != nil {
 			return "", local(err)

@@ -63,9 +63,11 @@ func (s *sharedFlush) run() {
 	}
 }
 
-// flushes holds the sharedFlush of each directory that is being flushed. The
-// zero value is ready.
+// flushes holds the sharedFlush of each directory that is being flushed, and
+// the hands for calls of the file system. The zero value is ready.
 type flushes struct {
+	hands hands
+
 	mu      sync.Mutex
 	entries map[string]*flushEntry // guarded by mu
 }

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAHandThatIsHeldUpHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	var h hands
+	release := make(chan struct{})
+	var stuck sync.WaitGroup
+	for range 2 * maxIdleHands {
+		stuck.Add(1)
+		h.do(func() { defer stuck.Done(); <-release })
+	}
+	done := make(chan struct{})
+	h.do(func() { close(done) })
+	<-done // although all others hang
+	close(release)
+	stuck.Wait()
+}
+
+func TestHandsWorkAgain(t *testing.T) {
+	t.Parallel()
+	var h hands
+	var count int
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 1000 {
+		all.Add(1)
+		h.do(func() {
+			defer all.Done()
+			mu.Lock()
+			defer mu.Unlock()
+			count++
+		})
+	}
+	all.Wait()
+	if count != 1000 {
+		t.Errorf("%d jobs ran, want 1000", count)
+	}
+}
+
+func TestIdleHandsGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h hands
+		done := make(chan struct{})
+		h.do(func() { close(done) })
+		<-done
+		time.Sleep(handsRest + time.Second)
+		if len(h.idle) != 0 {
+			t.Errorf("%d goroutines wait", len(h.idle))
+		}
+	}) // which fails if a goroutine is left
+}
