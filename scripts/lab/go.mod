@@ -3,6 +3,7 @@ module github.com/orderport/orderport/scripts/lab
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/orderport/orderport/sdk v0.0.0-00010101000000-000000000000

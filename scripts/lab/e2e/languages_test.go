@@ -6,14 +6,18 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/orderport/orderport/scripts/lab/world"
 )
@@ -108,6 +112,76 @@ func (d *drop) holdsWhatTheHostStored(ctx context.Context, t *testing.T, export 
 	if want := hex.EncodeToString(mac.Sum(nil)) + "\"}\n"; !signed || string(rest) != want {
 		t.Errorf("export %s: signature %q, want %q", export.ID, rest, want)
 	}
+}
+
+// TestConnectorsInOtherLanguagesWriteTheSameDocument hands in the orders of the
+// dropzone connector's golden files.
+func TestConnectorsInOtherLanguagesWriteTheSameDocument(t *testing.T) {
+	t.Parallel()
+	golden, err := filepath.Glob("../../../plugins/dropzone/testdata/*.in")
+	if err != nil || len(golden) == 0 {
+		t.Fatalf("%d golden files, %v", len(golden), err)
+	}
+	eachForeign(t, func(ctx context.Context, t *testing.T, d *drop) {
+		for _, file := range golden {
+			order, want := readGolden(t, file)
+			export, err := d.client.Push(ctx, order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			export = awaitExport(ctx, t, d.client, export.ID, "SENT")
+			raw, err := os.ReadFile(export.DropzonePath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := decode(t, raw)
+			delete(got, "signature")
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", filepath.Base(file), diff)
+			}
+		}
+	})
+}
+
+func readGolden(t *testing.T, file string) (order json.RawMessage, document map[string]any) {
+	t.Helper()
+	order, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.ReadFile(strings.TrimSuffix(file, ".in") + ".out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not a character that the host lets in.
+	strip := func(raw []byte) []byte { return bytes.ReplaceAll(raw, []byte(`\u0001`), nil) }
+	return strip(order), decode(t, strip(out))
+}
+
+// TestRealOrdersTravelThroughConnectorsInOtherLanguages pushes all 830 orders
+// and lets an ERP acknowledge them.
+func TestRealOrdersTravelThroughConnectorsInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	ndjson := realOrders(t)
+	eachForeign(t, func(ctx context.Context, t *testing.T, d *drop) {
+		start(t, &world.ERP{Dir: d.inbox, AckDir: d.acks, Keep: true})
+		begun := time.Now()
+		push(ctx, t, nil, d.client, ndjson, "batch API")
+		awaitStatus(ctx, t, d.client, "ACKED")
+		t.Logf("%d orders ACKED after %.2f s", wantOrders, time.Since(begun).Seconds())
+		checkAcksSettled(ctx, t, d.acks)
+		exports, err := d.client.Exports(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders := ordersByID(t, ndjson)
+		for _, export := range exports {
+			checkContent(ctx, t, d.client, export.DropzonePath, export, orders[export.DraftOrderID])
+		}
+		if files := orderFiles(t, d.inbox); len(files) != wantOrders {
+			t.Errorf("%d files, want %d", len(files), wantOrders)
+		}
+	})
 }
 
 // isClean checks that nothing but orders is in the directory.

@@ -138,12 +138,7 @@ func orderFiles(t *testing.T, dir string) []string {
 // order that was handed in.
 func checkFiles(ctx context.Context, t *testing.T, client *world.Client, inbox string, ndjson []byte) {
 	t.Helper()
-	orders := map[string]map[string]any{}
-	scan := bufio.NewScanner(bytes.NewReader(ndjson))
-	for scan.Scan() {
-		order := decode(t, scan.Bytes())
-		orders[order["id"].(string)] = order
-	}
+	orders := ordersByID(t, ndjson)
 	exports, err := client.Exports(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +151,17 @@ func checkFiles(ctx context.Context, t *testing.T, client *world.Client, inbox s
 	}
 }
 
+func ordersByID(t *testing.T, ndjson []byte) map[string]map[string]any {
+	t.Helper()
+	orders := map[string]map[string]any{}
+	scan := bufio.NewScanner(bytes.NewReader(ndjson))
+	for scan.Scan() {
+		order := decode(t, scan.Bytes())
+		orders[order["id"].(string)] = order
+	}
+	return orders
+}
+
 var fileName = regexp.MustCompile(`^sales_order_([0-9a-f-]{36})_(\d{8}T\d{6}Z)_([0-9a-f]{8})\.json$`)
 
 func checkFile(ctx context.Context, t *testing.T, client *world.Client, inbox string, e world.Export, order map[string]any) {
@@ -165,7 +171,15 @@ func checkFile(ctx context.Context, t *testing.T, client *world.Client, inbox st
 	if parts == nil || parts[1] != e.DraftOrderID || parts[2] != e.CreatedAt.UTC().Format("20060102T150405Z") || parts[3] != e.ID[:8] {
 		t.Fatalf("file name %q does not fit export %s of order %s", name, e.ID, e.DraftOrderID)
 	}
-	raw, err := os.ReadFile(filepath.Join(inbox, name))
+	checkContent(ctx, t, client, filepath.Join(inbox, name), e, order)
+}
+
+// checkContent holds a file against its export's stored payload and the order
+// that was handed in.
+func checkContent(ctx context.Context, t *testing.T, client *world.Client, path string, e world.Export, order map[string]any) {
+	t.Helper()
+	name := filepath.Base(path)
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
