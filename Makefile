@@ -23,7 +23,7 @@ demo: build ## show the main job in a temporary directory
 	@bin/orderport demo
 
 .PHONY: check
-check: lint proto-check alone test torture-ci ## what CI runs: lint, generated code, each module alone, cross builds, tests, a short torture
+check: lint proto-check alone connector-docs-check test torture-ci ## what CI runs: lint, generated code, each module alone, cross builds, tests, a short torture
 
 .PHONY: lint
 lint: ## check format and lint rules
@@ -41,6 +41,14 @@ proto: ## generate the code of the Port's .proto files
 .PHONY: proto-check
 proto-check: ## check that generated code is current and the Port stays compatible
 	@scripts/proto check
+
+.PHONY: connector-docs
+connector-docs: ## write the reference pages of the connectors
+	@scripts/connector-docs generate
+
+.PHONY: connector-docs-check
+connector-docs-check: ## check that the reference pages say what the connectors do
+	@scripts/connector-docs check
 
 .PHONY: alone
 alone: ## build and vet each module by itself, and for other platforms

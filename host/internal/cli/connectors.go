@@ -70,6 +70,7 @@ type connectorCommands struct {
 	Inspect connectorInspect `cmd:"" help:"Launch one binary, trusted or not, and show what it says of itself."`
 	Trust   connectorTrust   `cmd:"" help:"Let binaries run: pin type, version and SHA-256 in connectors.lock.json."`
 	New     connectorNew     `cmd:"" help:"Write the source of a new connector."`
+	Docs    connectorDocs    `cmd:"" help:"Print the reference page of a connector, in Markdown."`
 	Record  connectorRecord  `cmd:"" help:"Record what host and connectors say to each other, for a support case."`
 	Replay  connectorReplay  `cmd:"" help:"Make a recorded call again, with another binary."`
 }
