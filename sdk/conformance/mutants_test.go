@@ -54,7 +54,7 @@ func (m mutants) profile(t *testing.T, name string, kind profile.Kind) Target {
 		Acks: &profile.Acks{
 			Positive: profile.AckFile{Name: "ack_${external_ref}", Data: `{"erp_order_id":"${erp_order_id}"}`},
 			Negative: profile.AckFile{Name: "error_${external_ref}", Data: `{"error_code":"${error_code}","message":"${message}"}`},
-			Settle:   profile.Duration(300 * time.Millisecond),
+			Settle:   profile.Duration(1300 * time.Millisecond),
 		},
 		Sizes: profile.Sizes{
 			Repeats: 4, Starts: 4, Parallel: 6, Leaks: 25, Fuzz: 60, Acks: 60, Lines: 10_000, Configs: 40,

@@ -19,5 +19,6 @@ func All() []suite.Check {
 		shutdown(),
 		leaks(),
 		large(),
+		acks(),
 	)
 }

@@ -19,8 +19,9 @@ import (
 	"github.com/orderport/orderport/sdk/port"
 )
 
-// settle is how old an ack must be that can't be read before it is malformed.
-const settle = 300 * time.Millisecond
+// settle is how old an ack must be that can't be read before it is malformed. An
+// SFTP server tells times in whole seconds.
+const settle = 1300 * time.Millisecond
 
 // FetchAcks implements the Port.
 func (s *service) FetchAcks(request *connectorv1.FetchAcksRequest, stream connectorv1.ConnectorService_FetchAcksServer) error {
@@ -36,36 +37,112 @@ func (s *service) FetchAcks(request *connectorv1.FetchAcksRequest, stream connec
 		return port.StatusError(invalid)
 	}
 	if c.AckDir == "" {
+		if s.is("ack-place-required") {
+			return port.StatusError(fault(port.InvalidConfig, "no place for acks"))
+		}
 		return nil
 	}
 	at, err := s.open(ctx, c)
 	if err != nil {
-		return port.StatusError(classify(ctx, "connect", err))
+		return s.fetchFailure(classify(ctx, "connect", err))
 	}
 	defer at.close()
 	defer context.AfterFunc(ctx, at.close)()
 	infos, err := at.list(c.AckDir)
 	if err != nil {
-		return port.StatusError(classify(ctx, "list the acks", err))
+		return s.fetchFailure(classify(ctx, "list the acks", err))
 	}
+	if len(infos) == 0 && s.is("no-acks-is-an-error") {
+		return port.StatusError(fault(port.NotFound, "no acks"))
+	}
+	if err := s.sendAcks(at, c.AckDir, s.sorted(infos), request.GetLimit(), stream); err != nil {
+		return err
+	}
+	if s.is("waits-for-acks") {
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// fetchFailure makes the status that FetchAcks ends with.
+func (s *service) fetchFailure(e *connectorv1.Error) error {
+	switch s.broken {
+	case "fetch-fails-plainly":
+		return status.Error(codes.Aborted, e.GetMessage())
+	case "missing-acks-are-silence":
+		return nil
+	case "wrong-fetch-status":
+		plain := status.New(codes.Unavailable, e.GetMessage())
+		if detailed, err := plain.WithDetails(e); err == nil {
+			return detailed.Err()
+		}
+	}
+	return port.StatusError(e)
+}
+
+// sorted returns the oldest first.
+func (s *service) sorted(infos []fs.FileInfo) []fs.FileInfo {
 	slices.SortFunc(infos, func(a, b fs.FileInfo) int {
 		return cmp.Or(a.ModTime().Compare(b.ModTime()), cmp.Compare(a.Name(), b.Name()))
 	})
+	switch s.broken {
+	case "newest-acks-first":
+		slices.Reverse(infos)
+	case "overlooks-old-acks":
+		infos = slices.DeleteFunc(infos, func(info fs.FileInfo) bool { return time.Since(info.ModTime()) > 24*time.Hour })
+	}
+	return infos
+}
+
+func (s *service) sendAcks(
+	at place, dir string, infos []fs.FileInfo, limit uint32, stream connectorv1.ConnectorService_FetchAcksServer,
+) error {
 	sent := uint32(0)
 	for _, info := range infos {
-		if request.GetLimit() > 0 && sent == request.GetLimit() {
+		if limit > 0 && sent == limit && !s.is("ignores-ack-limit") {
 			return nil
 		}
-		ack := s.readAck(at, c.AckDir, info)
-		if ack == nil {
+		ack := s.readAck(at, dir, info)
+		if ack.GetMalformed() != nil && s.is("stops-at-bad-ack") {
+			return nil
+		}
+		if ack == nil || ack.GetMalformed() != nil && s.is("drops-malformed-acks") {
 			continue
 		}
-		if err := stream.Send(ack); err != nil {
-			return err
+		s.spoilAck(ack)
+		for range s.copies() {
+			if err := stream.Send(ack); err != nil {
+				return err
+			}
+		}
+		if s.is("fetch-moves-acks") {
+			_ = at.mkdir(path.Join(dir, "seen"))
+			_ = at.rename(path.Join(dir, info.Name()), path.Join(dir, "seen", info.Name()))
 		}
 		sent++
 	}
 	return nil
+}
+
+func (s *service) copies() int {
+	if s.is("repeats-acks") {
+		return 2
+	}
+	return 1
+}
+
+// spoilAck makes an ack wrong.
+func (s *service) spoilAck(ack *connectorv1.FetchAcksResponse) {
+	switch s.broken {
+	case "negative-as-positive":
+		ack.Answer = &connectorv1.FetchAcksResponse_Positive{Positive: &connectorv1.PositiveAck{ErpOrderId: "SO-2025-000123"}}
+	case "ack-without-number":
+		if p := ack.GetPositive(); p != nil {
+			p.ErpOrderId = ""
+		}
+	case "random-handles":
+		ack.Handle += fmt.Sprint("?", time.Now().UnixNano())
+	}
 }
 
 // readAck returns nil for what is no ack, or not one yet.
@@ -97,7 +174,7 @@ func (s *service) readAck(at place, dir string, info fs.FileInfo) *connectorv1.F
 		ack.Answer = &connectorv1.FetchAcksResponse_Negative{Negative: &connectorv1.NegativeAck{
 			ErrorCode: content.Code, Message: content.Message,
 		}}
-	case time.Since(info.ModTime()) < settle:
+	case time.Since(info.ModTime()) < settle && !s.is("reads-unfinished-acks") && !s.is("stops-at-bad-ack"):
 		return nil // still being written
 	default:
 		ack.Answer = &connectorv1.FetchAcksResponse_Malformed{Malformed: &connectorv1.MalformedAck{Reason: "is no ack"}}
@@ -130,6 +207,9 @@ func (s *service) SettleAcks(
 		}
 		response.Results = append(response.Results, result)
 	}
+	if s.is("settles-out-of-order") {
+		slices.Reverse(response.Results)
+	}
 	return response, nil
 }
 
@@ -141,9 +221,29 @@ func (s *service) settle(ctx context.Context, at place, dir string, settlement *
 	case connectorv1.Verdict_VERDICT_REJECTED:
 		folder = "error"
 	default:
+		if s.is("settles-any-verdict") {
+			return nil
+		}
 		return fault(port.Internal, "no verdict")
 	}
 	handle := settlement.GetHandle()
+	switch s.broken {
+	case "forgets-to-settle":
+		return nil
+	case "deletes-acks":
+		_ = at.remove(path.Join(dir, path.Base(handle)))
+		return nil
+	case "settles-into-one-folder":
+		folder = "settled"
+	case "settles-once-only":
+		if _, err := at.stat(path.Join(dir, handle)); err != nil {
+			return classify(ctx, "settle", err)
+		}
+	case "trusts-handles":
+		_ = at.mkdir(path.Join(dir, folder))
+		_ = at.rename(path.Join(dir, handle), path.Join(dir, folder, path.Base(handle)))
+		return nil
+	}
 	if handle != path.Base(handle) || handle == "." || handle == ".." {
 		return fault(port.NotFound, "no such ack")
 	}

@@ -180,6 +180,9 @@ func (e *export) success(recovered bool) *connectorv1.ExportResult {
 	result := &connectorv1.ExportResult{
 		StorageKey: e.key, DropzonePath: e.final(), ExternalRef: e.name(), Recovered: recovered,
 	}
+	if e.is("no-external-ref") {
+		result.ExternalRef = ""
+	}
 	if e.is("secret-in-metadata") {
 		result.Metadata = map[string]string{"token": e.config.Token}
 	}

@@ -58,5 +58,6 @@ func All() []Sabotage {
 		shutdown(),
 		leaks(),
 		large(),
+		acks(),
 	)
 }
