@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,7 +54,12 @@ func onSAP(t *testing.T, o sapsim.Options, test func(t *testing.T, s *simulation
 }
 
 func throughTheLibrary(t *testing.T, s *simulation, _ sapsim.Options) {
-	folder := sharedLibrary(t)
+	s.listen(t, builds.Folder(t, sdk.Variant{}))
+}
+
+// listen makes the system reachable for the library in a folder.
+func (s *simulation) listen(t *testing.T, folder string) {
+	t.Helper()
 	host := fmt.Sprintf("sap%d", hosts.Add(1))
 	reached, err := gateway.Listen(s.sys, folder, host)
 	if err != nil {
@@ -72,34 +75,12 @@ func throughTheLibrary(t *testing.T, s *simulation, _ sapsim.Options) {
 // hosts counts the systems, each of which has a name of its own.
 var hosts atomic.Int64
 
-// library is compiled once: a process keeps each copy that it has loaded.
-var library struct {
-	once   sync.Once
-	folder string
-	err    error
-}
-
-func sharedLibrary(t *testing.T) string {
-	t.Helper()
-	library.once.Do(func() {
-		if library.folder, library.err = os.MkdirTemp("", "rfc"); library.err == nil {
-			_, library.err = sdk.Build(library.folder, sdk.Variant{})
-		}
-	})
-	if errors.Is(library.err, sdk.ErrNoCompiler) {
-		t.Skip(library.err)
-	}
-	if library.err != nil {
-		t.Fatal(library.err)
-	}
-	return library.folder
-}
+// builds are the copies of the RFC library.
+var builds sdk.Builds
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if library.folder != "" {
-		_ = os.RemoveAll(library.folder)
-	}
+	builds.Remove()
 	os.Exit(code)
 }
 

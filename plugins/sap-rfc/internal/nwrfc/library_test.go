@@ -22,7 +22,7 @@ func TestALibraryThatIsNoneIsTold(t *testing.T) {
 		"a page":             {page, page},
 		"a page in a folder": {dir, page},
 		"none in the system": {"", sdk.FileName},
-		"another library":    {built(t, sdk.Variant{Foreign: true}), "is not the SAP NetWeaver RFC library: it lacks Rfc"},
+		"another library":    {builds.Folder(t, sdk.Variant{Foreign: true}), "is not the SAP NetWeaver RFC library: it lacks Rfc"},
 	} {
 		tr := New(&libraries, c.path, nil)
 		_, opening := tr.Open(t.Context())
@@ -45,7 +45,7 @@ func TestTheVersionIsTold(t *testing.T) {
 		"of today":                        {sdk.Variant{}, "7500.0.12", false},
 		"before calls could be cancelled": {sdk.Variant{Old: true}, "7200.0.12", true},
 	} {
-		v, err := New(&libraries, built(t, c.variant), nil).Version()
+		v, err := New(&libraries, builds.Folder(t, c.variant), nil).Version()
 		if err != nil || !strings.HasPrefix(v, c.starts) || strings.Contains(v, "install the newest") != c.old {
 			t.Errorf("%s: %q, %v", name, v, err)
 		}
@@ -56,7 +56,7 @@ func TestTheVersionIsTold(t *testing.T) {
 func TestLibrariesAreLoadedOnce(t *testing.T) {
 	t.Parallel()
 	var own Libraries
-	folder := built(t, sdk.Variant{})
+	folder := builds.Folder(t, sdk.Variant{})
 	first, err := own.load(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestLibrariesAreLoadedOnce(t *testing.T) {
 	if err != nil || first != second {
 		t.Errorf("loaded twice: %v", err)
 	}
-	old, err := own.load(built(t, sdk.Variant{Old: true}))
+	old, err := own.load(builds.Folder(t, sdk.Variant{Old: true}))
 	if err != nil || old == first || old.cancel != nil || first.cancel == nil {
 		t.Errorf("the copies mix: %v", err)
 	}

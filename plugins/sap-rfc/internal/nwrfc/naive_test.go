@@ -98,11 +98,7 @@ func TestALateCloseHitsAnotherConnection(t *testing.T) {
 			t.Parallel()
 			// A copy of the library that no other test takes handles from.
 			o := sapsim.Options{Quirks: sapsim.Quirks{Library: sapsim.LibraryQuirks{KeepsHandles: keeps}}}
-			variant := sdk.Variant{Appended: 4}
-			if keeps {
-				variant.Appended = 8
-			}
-			n := newNaive(t, o, variant)
+			n := newNaive(t, o, sdk.Variant{Copy: name})
 			lost := n.open()
 			n.lab.system.KillSessions()
 			if n.lib.ping(lost, &n.e) == rcOK {
@@ -128,7 +124,7 @@ func TestALostSessionTakesNoOtherWithIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t, sapsim.Options{Quirks: sapsim.Quirks{Library: q}}, sdk.Variant{Appended: 12})
+			l := newLab(t, sapsim.Options{Quirks: sapsim.Quirks{Library: q}}, sdk.Variant{Copy: "lost, " + name})
 			for range 20 {
 				lost := l.open(t)
 				l.system.KillSessions()
@@ -340,7 +336,7 @@ func TestDescriptionsAreKept(t *testing.T) {
 
 func TestAProcessHasAHundredConversations(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, sapsim.Options{}, sdk.Variant{Appended: 16}) // a copy of its own
+	l := newLab(t, sapsim.Options{}, sdk.Variant{Copy: "full"})
 	for range 100 {
 		l.open(t)
 	}

@@ -394,7 +394,7 @@ func TestAnUpdateThatFailsIsTold(t *testing.T) {
 // too.
 func TestNothingIsTraced(t *testing.T) {
 	t.Parallel()
-	l := &lab{folder: sdk.Library(t, sdk.Variant{}), host: "nobody"}
+	l := &lab{folder: builds.Folder(t, sdk.Variant{Copy: "traced"}), host: "nobody"}
 	trace := filepath.Join(l.folder, "dev_rfc.trc")
 	if _, err := l.transport(nil).Open(t.Context()); !rfc.Is(err, rfc.Unreachable) {
 		t.Error(err)

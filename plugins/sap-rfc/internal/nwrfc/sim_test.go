@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -17,42 +16,12 @@ import (
 // libraries is shared: a library stays in the process.
 var libraries Libraries
 
-// builds are the compiled libraries. Each is built once, into a folder that is
-// removed at the end.
-var builds struct {
-	mu      sync.Mutex
-	folders map[sdk.Variant]string // guarded by mu
-}
+var builds sdk.Builds
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, folder := range builds.folders {
-		os.RemoveAll(folder)
-	}
+	builds.Remove()
 	os.Exit(code)
-}
-
-// library returns the folder of a build.
-func built(t *testing.T, v sdk.Variant) string {
-	t.Helper()
-	builds.mu.Lock()
-	defer builds.mu.Unlock()
-	if folder := builds.folders[v]; folder != "" {
-		return folder
-	}
-	sdk.Need(t)
-	folder, err := os.MkdirTemp("", "rfc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sdk.Build(folder, v); err != nil {
-		t.Fatal(err)
-	}
-	if builds.folders == nil {
-		builds.folders = map[sdk.Variant]string{}
-	}
-	builds.folders[v] = folder
-	return folder
 }
 
 // lab is a simulated system behind a build of the library.
@@ -67,7 +36,7 @@ var labs atomic.Int32 // names hosts
 
 func newLab(t *testing.T, o sapsim.Options, v sdk.Variant) *lab {
 	t.Helper()
-	l := &lab{folder: built(t, v), host: fmt.Sprintf("sap%d", labs.Add(1)), system: sapsim.New(o)}
+	l := &lab{folder: builds.Folder(t, v), host: fmt.Sprintf("sap%d", labs.Add(1)), system: sapsim.New(o)}
 	t.Cleanup(l.system.Close)
 	var err error
 	if l.gateway, err = gateway.Listen(l.system, l.folder, l.host); err != nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -33,6 +34,8 @@ type Variant struct {
 	Appended int
 	// Foreign is a library without any of its functions.
 	Foreign bool
+	// Copy tells copies apart that are built alike.
+	Copy string
 }
 
 // FileName is what the library is called.
@@ -96,22 +99,50 @@ func Build(folder string, v Variant) (string, error) {
 // live there. The test is skipped if there is no compiler.
 func Library(tb testing.TB, v Variant) (folder string) {
 	tb.Helper()
-	Need(tb)
+	var own Builds
+	tb.Cleanup(own.Remove)
+	return own.Folder(tb, v)
+}
+
+// Builds are the libraries of one test program. A process keeps every copy that
+// it has loaded, so each variant is built once. The zero value is ready; Remove
+// ends it.
+type Builds struct {
+	mu      sync.Mutex
+	folders map[Variant]string // guarded by mu
+}
+
+// Folder is Library for the whole program.
+func (b *Builds) Folder(tb testing.TB, v Variant) string {
+	tb.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if folder := b.folders[v]; folder != "" {
+		return folder
+	}
+	if _, err := compiler(); err != nil {
+		tb.Skip(err)
+	}
 	folder, err := os.MkdirTemp("", "rfc")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { os.RemoveAll(folder) })
+	if b.folders == nil {
+		b.folders = map[Variant]string{}
+	}
+	b.folders[v] = folder
 	if _, err := Build(folder, v); err != nil {
 		tb.Fatal(err)
 	}
 	return folder
 }
 
-// Need skips a test if there is no compiler.
-func Need(tb testing.TB) {
-	tb.Helper()
-	if _, err := compiler(); err != nil {
-		tb.Skip(err)
+// Remove removes all folders.
+func (b *Builds) Remove() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, folder := range b.folders {
+		os.RemoveAll(folder)
 	}
+	b.folders = nil
 }
