@@ -28,11 +28,11 @@ const protocol = {
   name: 'protocol',
   setup(build) {
     build.onResolve({ filter: /^protocol$/ }, () => ({ path: 'protocol', namespace: 'protocol' }));
-    build.onLoad({ filter: /.*/, namespace: 'protocol' }, async () => {
+    build.onLoad({ filter: /.*/, namespace: 'protocol' }, () => {
       const root = new protobuf.Root();
       const files = ['plugin.proto', 'health.proto', 'status.proto'].map((name) => path.join(here, '../proto', name));
       files.push(path.join(values.proto, 'orderport/connector/v1/connector.proto'));
-      await root.load(files, { keepCase: true });
+      root.loadSync(files, { keepCase: true });
       return { contents: JSON.stringify(root.toJSON()), loader: 'json' };
     });
   },
@@ -43,6 +43,7 @@ await mkdir(values.out, { recursive: true });
 await esbuild.build({
   entryPoints: [path.join(here, 'src/main.mjs')],
   outfile,
+  absWorkingDir: here, // paths in the output start here: the same sources give the same bytes
   bundle: true,
   platform: 'node',
   target: 'node18',
