@@ -253,6 +253,11 @@ func setAside(ctx context.Context, t target, from place, name string, to place) 
 			made = true
 		case errors.Is(err, fs.ErrExist):
 			same, err := sameContent(ctx, t, from.join(name), target)
+			if errors.Is(err, fs.ErrNotExist) { // of one that was settled before
+				if _, err := t.Stat(ctx, from.join(name)); errors.Is(err, fs.ErrNotExist) {
+					return nil
+				}
+			}
 			if err != nil {
 				return err
 			}
