@@ -21,14 +21,27 @@ type line struct {
 	Values  []float64 `json:"values,omitempty"` // one a round, in order
 	Median  float64   `json:"median"`
 	Bar     *bar      `json:"bar,omitempty"`
+	Worst   bool      `json:"worst,omitempty"`   // the bar is for the highest value, not for the median
 	Problem string    `json:"problem,omitempty"` // why there is no figure
 }
 
-// bar is what a median has to reach.
+// bar is what a median has to reach, or the highest value.
 type bar struct {
 	AtLeast float64 `json:"at_least,omitempty"`
 	AtMost  float64 `json:"at_most,omitempty"`
 	Met     bool    `json:"met"`
+}
+
+// judged is the value that the bar is for.
+func (l line) judged() float64 {
+	if l.Worst {
+		return slices.Max(l.Values)
+	}
+	return l.Median
+}
+
+func (b *bar) holds(value float64) bool {
+	return (b.AtMost == 0 || value <= b.AtMost) && value >= b.AtLeast
 }
 
 func (b *bar) String() string {
@@ -42,7 +55,7 @@ func (r *report) add(lines ...line) {
 	for _, l := range lines {
 		l.Median = median(l.Values)
 		if l.Bar != nil {
-			l.Bar.Met = len(l.Values) > 0 && (l.Bar.AtMost == 0 || l.Median <= l.Bar.AtMost) && l.Median >= l.Bar.AtLeast
+			l.Bar.Met = len(l.Values) > 0 && l.Bar.holds(l.judged())
 		}
 		r.Lines = append(r.Lines, l)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -213,18 +214,25 @@ func pushOne(ctx context.Context, client *world.Client, batch []byte) error {
 	return nil
 }
 
-// awaitNonePending asks a cheap question until its answer is empty.
+// awaitNonePending asks a question until its answer is empty, ten times a
+// second: more often would be a load of its own.
 func awaitNonePending(ctx context.Context, client *world.Client) error {
-	return world.Eventually(ctx, 10*time.Minute, func() error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		var page struct{ Items []json.RawMessage }
-		if _, err := client.Call(ctx, http.MethodGet, "/api/v1/exports?status=PENDING&limit=1", nil, &page); err != nil {
-			return err
+		_, err := client.Call(ctx, http.MethodGet, "/api/v1/exports?status=PENDING&limit=1", nil, &page)
+		if err == nil && len(page.Items) == 0 {
+			return nil
 		}
-		if len(page.Items) > 0 {
-			return fmt.Errorf("exports are still PENDING, such as %s", page.Items[0])
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("exports are still PENDING, such as %s (%w)", page.Items, errors.Join(ctx.Err(), err))
 		}
-		return nil
-	})
+	}
 }
 
 // verify makes sure that the figure is of orders that were delivered.
