@@ -83,8 +83,15 @@ func TestTheTestLibraryKeepsToTheLayout(t *testing.T) {
 		at, n int
 		want  string
 	}{
-		{8, 128, "NO_GO"}, {264, 512, "does not go"}, {1288, 21, "SR"}, {1330, 2, "E"}, {1334, 4, "006"},
-		{1342, 51, "one"}, {1444, 51, "two"}, {1546, 51, "three"}, {1648, 51, "four"},
+		{8, 128, "NO_GO"},
+		{264, 512, "does not go"},
+		{1288, 21, "SR"},
+		{1330, 2, "E"},
+		{1334, 4, "006"},
+		{1342, 51, "one"},
+		{1444, 51, "two"},
+		{1546, 51, "three"},
+		{1648, 51, "four"},
 	} {
 		if got := units(raw, c.at, c.n); got != c.want {
 			t.Errorf("at %d: %q, want %q", c.at, got, c.want)

@@ -189,8 +189,13 @@ func TestACallThatCannotBeCancelledIsGivenUp(t *testing.T) {
 // await waits for what another process or thread is about to do.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline := time.After(20 * time.Second)
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-again.C:
+		case <-deadline:
 			t.Fatal("no sign of " + what)
 		}
 	}

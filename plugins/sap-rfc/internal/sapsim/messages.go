@@ -51,13 +51,3 @@ func (m *messages) locked(object, user string, at place) {
 	id, no := cmp.Or(m.quirks.LockID, "V1"), cmp.Or(m.quirks.LockNumber, "042")
 	m.add("E", id, no, fmt.Sprintf("%s is currently being processed by user %s", object, user), at, object, user)
 }
-
-// failed says that there is an E, A or X.
-func (m *messages) failed() bool {
-	for _, row := range m.rows {
-		if row["TYPE"] == "E" || row["TYPE"] == "A" || row["TYPE"] == "X" {
-			return true
-		}
-	}
-	return false
-}

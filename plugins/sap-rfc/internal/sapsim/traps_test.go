@@ -551,8 +551,13 @@ func TestTheReadFunctionSaysThatItHasSearched(t *testing.T) {
 		field, reference, searched string
 		found                      int
 	}{
-		{"PURCH_NO_C", "OP1", "X", 1}, {"PURCH_NO_S", "PO-9", "X", 1}, {"REF_1", "R1", "X", 1}, {"ASS_NUMBER", "A1", "X", 1},
-		{"PURCH_NO_C", "OP2", "X", 0}, {"PURCH_NO_C", "", "", 0}, {"NAME", "OP1", "", 0},
+		{"PURCH_NO_C", "OP1", "X", 1},
+		{"PURCH_NO_S", "PO-9", "X", 1},
+		{"REF_1", "R1", "X", 1},
+		{"ASS_NUMBER", "A1", "X", 1},
+		{"PURCH_NO_C", "OP2", "X", 0},
+		{"PURCH_NO_C", "", "", 0},
+		{"NAME", "OP1", "", 0},
 	} {
 		out := call(t, s, finder, Parameters{Values: map[string]string{"I_FIELD": c.field, "I_REFERENCE": c.reference}, Tables: map[string][]Row{"ORDERS": {}}})
 		if rows := out.Tables["ORDERS"]; len(rows) != c.found || out.Values["E_SEARCHED"] != c.searched || c.found > 0 && rows[0]["VBELN"] != number {

@@ -67,7 +67,7 @@ func Build(folder string, v Variant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	src, err := fs.Sub(source, "src")
 	if err != nil {
 		return "", err
@@ -142,7 +142,7 @@ func (b *Builds) Remove() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, folder := range b.folders {
-		os.RemoveAll(folder)
+		_ = os.RemoveAll(folder)
 	}
 	b.folders = nil
 }
