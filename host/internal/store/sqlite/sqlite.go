@@ -23,6 +23,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/orderport/orderport/host/internal/store"
+	"github.com/orderport/orderport/host/internal/store/rules"
 	"github.com/orderport/orderport/host/internal/store/schema"
 )
 
@@ -36,6 +37,8 @@ type Wake func(ctx context.Context, tx *sql.Tx, connectionIDs []uuid.UUID) error
 type Options struct {
 	Wake Wake             // nil: nobody is woken
 	Now  func() time.Time // nil: time.Now
+	// MustExist refuses a path where no file is, instead of making an empty one.
+	MustExist bool
 }
 
 // readers is how many reads may run at once.
@@ -47,12 +50,20 @@ type Store struct {
 	reader *sql.DB
 	wake   Wake
 	clock  func() time.Time
+	path   string
+	opened fs.FileInfo // of the file that was opened
 }
 
 // Open opens the file at path and creates it, readable by its owner only, if
 // it is not there; its folder must exist. It makes no tables; see Schema.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
-	if err := createFile(path); err != nil {
+	if !opts.MustExist {
+		if err := createFile(path); err != nil {
+			return nil, fmt.Errorf("open SQLite: %w", err)
+		}
+	}
+	opened, err := os.Stat(path)
+	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
 	// synchronous=FULL: a commit that has returned survives a power cut.
@@ -61,7 +72,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
-	s := &Store{writer: writer, wake: opts.Wake, clock: opts.Now}
+	s := &Store{writer: writer, wake: opts.Wake, clock: opts.Now, path: path, opened: opened}
 	if s.wake == nil {
 		s.wake = func(context.Context, *sql.Tx, []uuid.UUID) error { return nil }
 	}
@@ -100,7 +111,7 @@ func openPool(path string, size int, params string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(preparing{connector})
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db, nil
@@ -113,8 +124,21 @@ func (s *Store) WriteDB() *sql.DB { return s.writer }
 // Schema returns what migrates this database.
 func (s *Store) Schema() (*schema.Schema, error) { return schema.SQLite(s.writer) }
 
-// Ping reports whether the database answers.
+// inPlace fails if the path leads to another file than the one that was opened,
+// or to none.
+func (s *Store) inPlace() error {
+	now, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, s.opened) {
+		return rules.DatabaseMoved(s.path)
+	}
+	return nil // what can't be looked at is the database's to report
+}
+
+// Ping reports whether the database answers, and is still where it was opened.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	var one int
 	if err := s.reader.QueryRowContext(ctx, "SELECT 1 FROM sqlite_schema LIMIT 1").Scan(&one); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read SQLite: %w", err)
@@ -138,6 +162,9 @@ func (s *Store) inTx(ctx context.Context, what string, run func(ctx context.Cont
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer func() { _ = conn.Close() }() // gives it back
+	if err := s.inPlace(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	if err := transact(context.WithoutCancel(ctx), conn, run); err != nil {
 		return fmt.Errorf("%s: %w", what, translate(err))
 	}
