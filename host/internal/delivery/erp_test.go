@@ -170,6 +170,12 @@ func (p *erp) attemptsOf(id fmt.Stringer) int {
 	return p.attempts[id.String()]
 }
 
+func (p *erp) isolatedCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isolated
+}
+
 // verify checks what must hold at the end of every test: each export was made
 // visible as often as wanted, and no two attempts of one ran at once.
 func (p *erp) verify(t *testing.T, want int, ids ...fmt.Stringer) {

@@ -46,6 +46,7 @@ type lane struct {
 	wanted      bool      // guarded by mu: there may be something due
 	suspects    bool      // guarded by mu: there may be suspects due
 	suspectBusy bool      // guarded by mu: the suspects' goroutine lives
+	probation   probation // guarded by mu
 	running     int       // guarded by mu: attempts under way, suspects aside
 	pace        pace      // guarded by mu
 	outages     int       // guarded by mu: network failures in a row
@@ -129,7 +130,7 @@ func (l *lane) end() bool {
 	defer l.e.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.wanted || l.running > 0 || l.suspectBusy || !l.rate.isFull(time.Now()) {
+	if l.wanted || l.running > 0 || l.suspectBusy || !l.rate.isFull(time.Now()) || l.probation.holds(time.Now()) {
 		return false
 	}
 	delete(l.e.lanes, l.id)
@@ -160,6 +161,10 @@ func (l *lane) step() time.Duration {
 	if _, wait := l.allowance(t, 1); wait > 0 {
 		l.quitLine()
 		return wait
+	}
+	if l.runsAlone() {
+		l.startSuspects(t)
+		return idle
 	}
 	l.startSuspects(t)
 	free := l.free(t)

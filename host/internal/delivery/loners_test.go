@@ -4,8 +4,10 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/port"
 
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/domain"
@@ -42,5 +44,85 @@ func TestASuspectThatHangsHoldsUpNoOtherConnections(t *testing.T) {
 	w.await(domain.Sent, exports...)
 	if got := w.get(stuck[0]); got.Status != domain.Pending || got.Lease == nil {
 		t.Errorf("the hanging export is %s, lease %v: it should hang on", got.Status, got.Lease)
+	}
+}
+
+// TestAConnectionWithAKillerIsNotTrustedWithTheSharedProcess hands in many
+// orders that kill their connector, among innocent ones of the same connection.
+func TestAConnectionWithAKillerIsNotTrustedWithTheSharedProcess(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP()
+		conn := w.connection()
+		exports := w.accept(conn, 60)
+		var killers, innocent []domain.Export
+		guilty := make(map[string]bool)
+		for i, e := range exports {
+			if i%3 == 0 {
+				killers, guilty[e.ID.String()] = append(killers, e), true
+			} else {
+				innocent = append(innocent, e)
+			}
+		}
+		var mu sync.Mutex
+		deaths := 0 // of the process that all share
+		p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+			if !guilty[start.GetExportId()] {
+				return p.honest(ctx, start, sink)
+			}
+			if !isAlone(ctx) {
+				mu.Lock()
+				deaths++
+				mu.Unlock()
+			}
+			return nil, &connector.CrashError{Type: erpType, Reason: "signal 11"}
+		}
+		o := w.options(registry{erpType: p})
+		o.Knobs.RetryFirst = 10 * time.Millisecond
+		w.run(o)
+		w.await(domain.Sent, innocent...)
+		for _, got := range w.await(domain.Failed, killers...) {
+			if got.Error.Code != port.ConnectorCrashed {
+				t.Errorf("a killer ended with %+v", got.Error)
+			}
+		}
+		p.verify(t, 1, ids(innocent)...)
+		mu.Lock()
+		defer mu.Unlock()
+		if deaths > 10 {
+			t.Errorf("%d of %d killers were let into the process that all share", deaths, len(killers))
+		}
+	})
+}
+
+// TestProbationEnds shows that the connection is trusted again.
+func TestProbationEnds(t *testing.T) {
+	t.Parallel()
+	w, _ := onPostgres(t)
+	p := newERP()
+	conn := w.connection()
+	killer := w.accept(conn, 1)[0]
+	p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
+		if start.GetExportId() == killer.ID.String() {
+			return nil, &connector.CrashError{Type: erpType, Reason: "signal 11"}
+		}
+		return p.honest(ctx, start, sink)
+	}
+	o := w.options(registry{erpType: p})
+	o.Knobs.RetryFirst = 10 * time.Millisecond
+	e := w.run(o)
+	w.await(domain.Failed, killer)
+	deliver := func(n int) (alone int) {
+		before := p.isolatedCount()
+		exports := w.accept(conn, n)
+		e.Nudge(conn.ID)
+		w.await(domain.Sent, exports...)
+		return p.isolatedCount() - before
+	}
+	if alone := deliver(100); alone < 40 || alone > 60 {
+		t.Errorf("%d of 100 exports ran alone after one had killed its connector, want about 50", alone)
+	}
+	if alone := deliver(20); alone != 0 {
+		t.Errorf("%d of 20 exports ran alone when the others had gone well", alone)
 	}
 }

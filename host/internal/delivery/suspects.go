@@ -83,9 +83,53 @@ func (l *loners) giveBack(port connector.Port) {
 	l.free = append(l.free, port)
 }
 
-// runSuspects runs the exports that were under way when their connector died:
-// one after the other, each alone in a process, so that the one that kills it
-// harms no other. Innocent ones go through here like any other.
+// probation is that of a connection one of whose exports has killed a connector
+// that ran nothing else. Others of its exports may be like it, so for a while
+// all of them run alone: each that killed the process that all connections
+// share would take others' attempts with it, and too many in a row would keep
+// the connector from being started again.
+type probation struct {
+	left  int       // exports that have to go well
+	until time.Time // at the latest
+}
+
+const (
+	probationExports = 50
+	probationTime    = 5 * time.Minute
+)
+
+func (p *probation) holds(now time.Time) bool { return p.left > 0 && now.Before(p.until) }
+
+// note takes an export that ran alone into account.
+func (p *probation) note(crashed bool, now time.Time) {
+	if crashed {
+		p.left, p.until = probationExports, now.Add(probationTime)
+	} else if p.left > 0 {
+		p.left--
+	}
+}
+
+// runsAlone says that the lane is on probation, and makes all that is due the
+// suspects' goroutine's business.
+func (l *lane) runsAlone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.probation.holds(time.Now()) {
+		return false
+	}
+	l.share.Quit()
+	if l.typeShare != nil {
+		l.typeShare.Quit()
+	}
+	l.suspects = true
+	l.wanted = l.suspectBusy // it looks again when that has ended
+	return true
+}
+
+// runSuspects runs the exports that were under way when their connector died,
+// and all of a connection on probation: one after the other, each alone in a
+// process, so that the one that kills it harms no other. Innocent ones go
+// through here like any other.
 func (l *lane) runSuspects(t *target) {
 	loners := l.e.slotsOf(t.conn.ConnectorType, t.port).loners
 	for !l.e.isStopping() {
@@ -102,12 +146,27 @@ func (l *lane) runSuspects(t *target) {
 	}
 }
 
+func (l *lane) onProbation() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.probation.holds(time.Now())
+}
+
 // runSuspect runs one suspect and says whether there may be another one.
 func (l *lane) runSuspect(t *target, isolated connector.Port) bool {
 	host := l.e.host.Load()
 	asked := time.Now()
 	claimed, ok := l.e.claim(host, t.conn, claimOpts{limit: 1, suspects: true})
-	if !ok || len(claimed) == 0 {
+	if ok && len(claimed) == 0 && l.onProbation() {
+		claimed, ok = l.e.claim(host, t.conn, claimOpts{limit: 1})
+	}
+	if !ok {
+		l.mu.Lock()
+		l.suspects, l.wanted = true, true
+		l.mu.Unlock()
+		return false
+	}
+	if len(claimed) == 0 {
 		return false
 	}
 	l.spend(1)
@@ -118,6 +177,9 @@ func (l *lane) runSuspect(t *target, isolated connector.Port) bool {
 	l.learn(r, d)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if now := time.Now(); d.crashed || d.worked {
+		l.probation.note(d.crashed, now)
+	}
 	down := l.target != nil && l.target.conn.Health.State == domain.Down
 	return !down && d.hold == 0
 }

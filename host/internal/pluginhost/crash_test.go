@@ -287,3 +287,26 @@ func TestTwoIsolatedPortsHaveAProcessEach(t *testing.T) {
 		t.Errorf("isolated calls run in the processes %v, shared ones in %d", pids, shared)
 	}
 }
+
+func TestDeathsDoNotQuarantineABinaryThatWorksInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	install(t, w.dir, "noop", behavior{})
+	h := w.start()
+	shared := w.port("NOOP")
+	lonely, err := h.Isolated("NOOP")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 12 { // more often than the crash limit
+		if _, err := export(shared, "raise kill", nil); asCrash(err) == nil {
+			t.Fatalf("got %v, want a crash", err)
+		}
+		if _, err := export(lonely, "deliver", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := w.status("noop"); s.State == connector.Quarantined {
+		t.Errorf("it is quarantined: %s", s.Reason)
+	}
+}

@@ -86,6 +86,12 @@ func (i *instance) calls() int {
 	return i.inFlight
 }
 
+func (i *instance) hasAnswered() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.answered
+}
+
 // productive says whether the process did or lasted enough for its death not
 // to look like that of a broken binary.
 func (i *instance) productive(healthy time.Duration) bool {

@@ -19,6 +19,7 @@ type isolate struct {
 	turn          chan struct{} // holds one token: whoever has it owns inst
 
 	inst atomic.Pointer[instance] // nil: no process; changed with the turn only
+	unit *unit                    // the binary of the last call; belongs to the turn
 
 	mu     sync.Mutex
 	idle   *time.Timer
@@ -44,6 +45,9 @@ func (i *isolate) with(ctx context.Context, config []byte, call func(context.Con
 		return err
 	}
 	err = i.host.run(ctx, inst, config, call)
+	if inst.hasAnswered() {
+		i.unit.proven.Store(true)
+	}
 	var lost *notSentError
 	if errors.As(err, &lost) {
 		return i.unavailable(lost)
@@ -67,6 +71,7 @@ func (i *isolate) ready(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, i.unavailable(err)
 	}
+	i.unit = u
 	u.mu.Lock()
 	active, reason := u.active, u.unavailable()
 	u.mu.Unlock()

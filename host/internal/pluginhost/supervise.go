@@ -162,7 +162,8 @@ func (s *supervisor) died() {
 	inst := s.current
 	inst.retire()
 	exit := inst.proc.Exit()
-	if inst.productive(s.host.opts.Limits.Healthy) {
+	// A binary that works in another process is not broken: its calls are.
+	if proven := s.proven.Swap(false); proven || inst.productive(s.host.opts.Limits.Healthy) {
 		s.crashes = 0
 	}
 	s.host.log.WarnContext(s.ctx, "connector died", "type", inst.id.describe.GetConnectorType(),

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderport/orderport/host/internal/connector"
@@ -17,7 +18,8 @@ type unit struct {
 	file string // base name
 	path string
 
-	seen     stamp // of the file when it was last looked at; guarded by Host.scanning
+	seen     stamp       // of the file when it was last looked at; guarded by Host.scanning
+	proven   atomic.Bool // an isolated process of it has answered a call since the last death
 	requests chan *request
 	gone     chan struct{} // closed when the goroutine has ended
 
