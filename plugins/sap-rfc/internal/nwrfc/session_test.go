@@ -401,6 +401,7 @@ func TestNothingIsTraced(t *testing.T) {
 	t.Parallel()
 	l := &lab{folder: builds.Folder(t, sdk.Variant{Copy: "traced"}), host: "nobody"}
 	trace := filepath.Join(l.folder, "dev_rfc.trc")
+	t.Cleanup(func() { _ = os.Remove(trace) })
 	if _, err := l.transport(nil).Open(t.Context()); !rfc.Is(err, rfc.Unreachable) {
 		t.Error(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 )
@@ -119,6 +120,9 @@ func (b *Builds) Folder(tb testing.TB, v Variant) string {
 	defer b.mu.Unlock()
 	if folder := b.folders[v]; folder != "" {
 		return folder
+	}
+	if runtime.GOOS != "linux" {
+		tb.Skip("the library is built on Linux only")
 	}
 	if _, err := compiler(); err != nil {
 		tb.Skip(err)
