@@ -1,6 +1,7 @@
 // Acks: what the ERP answers, as files (section 6).
 //
-// The ERP writes ack_<name of the order's file> with
+// The ERP writes ack_<name of the order's file>, which is
+// ack_<external_ref>.json, with
 //   {"status": "ACKED", "erp_order_id": "SO-1", "processed_at": "2025-12-26T10:00:00Z"}
 //   {"status": "REJECTED", "error_code": "E42", "message": "unknown customer"}
 import { constants } from 'node:fs';
@@ -10,7 +11,7 @@ import { readConfig } from './config.mjs';
 import { attempt, Failure } from './errors.mjs';
 import { fault } from './server.mjs';
 
-const PATTERN = /^ack_(?<ref>[^/\0]{1,200}\.json)$/;
+const PATTERN = /^ack_(?<ref>[^/\0]{1,200})\.json$/s;
 const LARGEST = 64 * 1024;
 const GRACE = 5000; // milliseconds that the ERP gets to finish a file
 const WORDS = 'the directory of acks';

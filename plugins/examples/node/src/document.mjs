@@ -71,8 +71,8 @@ function serialize(value) {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** fileName is the same for each attempt of an export, and no other export has it. */
-export function fileName(start) {
+/** reference is what an ack names: the same for each attempt of an export, and no other export has it. */
+export function reference(start) {
   if (!UUID.test(start.export_id)) throw new Failure('INVALID_ORDER', 'the id of the export is not a UUID');
-  return `sales_order_${start.export_id}.json`;
+  return `sales_order_${start.export_id}`;
 }

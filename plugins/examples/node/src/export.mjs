@@ -1,7 +1,7 @@
 // Export: one order becomes one file (sections 4 and 5).
 import { read, write } from './checkpoint.mjs';
 import { readConfig } from './config.mjs';
-import { fileName, FORMAT, render } from './document.mjs';
+import { FORMAT, reference, render } from './document.mjs';
 import { Dropbox } from './dropbox.mjs';
 import { Cancelled, Failure } from './errors.mjs';
 import { Exchange, Refused } from './exchange.mjs';
@@ -39,7 +39,8 @@ async function deliver(exchange, start) {
   if (start.export_format_version !== FORMAT) {
     throw new Failure('INVALID_ORDER', `this connector writes ${FORMAT} only`);
   }
-  const order = { exchange, start, name: fileName(start), box: new Dropbox(config.directory), config };
+  const ref = reference(start);
+  const order = { exchange, start, ref, name: `${ref}.json`, box: new Dropbox(config.directory), config };
   return (await resume(order)) ?? (await begin(order));
 }
 
@@ -59,11 +60,11 @@ async function resume(order) {
 }
 
 /** withdraw takes a staged file back for good; false if it is gone, which means delivered. */
-async function withdraw({ exchange }, box, checkpoint) {
-  const { staged, name } = checkpoint;
+async function withdraw({ exchange, ref }, box, checkpoint) {
+  const { staged } = checkpoint;
   if (!(await box.withdraw(staged)) && !(await box.wasWithdrawn(staged))) return false;
   // Until this is durable, a mark at the target tells it to the next attempt.
-  await exchange.saveCheckpoint(write({ ...checkpoint, withdrawn: true }), name);
+  await exchange.saveCheckpoint(write({ ...checkpoint, withdrawn: true }), ref);
   await box.forget(staged);
   return true;
 }
@@ -87,7 +88,7 @@ async function begin(order) {
 }
 
 /** save makes a checkpoint durable. What it names goes only if it surely is not (EXP-04, CHK-02). */
-async function save({ exchange, box, name }, checkpoint) {
+async function save({ exchange, box, ref }, checkpoint) {
   try {
     exchange.check();
   } catch (error) {
@@ -95,7 +96,7 @@ async function save({ exchange, box, name }, checkpoint) {
     throw error;
   }
   try {
-    await exchange.saveCheckpoint(write(checkpoint), name);
+    await exchange.saveCheckpoint(write(checkpoint), ref);
   } catch (error) {
     if (error instanceof Refused && error.reason !== 'STORAGE') await box.remove(checkpoint.staged);
     throw error;
@@ -117,7 +118,7 @@ async function publish(order, box, checkpoint) {
   }
 }
 
-function outcome({ start, payload }, box, name) {
+function outcome({ start, ref, payload }, box, name) {
   const stored = payload ?? start.resume?.payload;
-  return { external_ref: name, dropzone_path: box.path(name), storage_key: stored?.storage_key ?? '' };
+  return { external_ref: ref, dropzone_path: box.path(name), storage_key: stored?.storage_key ?? '' };
 }

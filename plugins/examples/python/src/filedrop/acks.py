@@ -18,7 +18,7 @@ from .config import read_config
 from .errors import Failure, internal, on
 from .log import log
 
-PATTERN = re.compile(r"ack_([^/\0]{1,200}\.json)", re.DOTALL)
+PATTERN = re.compile(r"ack_([^/\0]{1,200})\.json", re.DOTALL)
 LARGEST = 64 * 1024
 GRACE = 5  # seconds that the ERP gets to finish a file
 WORDS = "the directory of acks"

@@ -6,7 +6,7 @@ import json
 from orderport.connector.v1 import connector_pb2 as port
 
 from .config import read_config
-from .document import FORMAT, file_name, render
+from .document import FORMAT, reference, render
 from .dropbox import Dropbox, staged_name, withdrawn_name
 from .errors import Failure
 from .exchange import Refused
@@ -55,7 +55,8 @@ class Attempt:
 
     def __init__(self, exchange, start, config):
         self.exchange, self.start, self.config = exchange, start, config
-        self.name = file_name(start.export_id)
+        self.ref = reference(start.export_id)
+        self.name = f"{self.ref}.json"
         self.box = Dropbox(config["directory"])
         self.payload = start.resume.payload
         self.checkpoint = read_checkpoint(start)
@@ -82,7 +83,7 @@ class Attempt:
             return False
         # Until this is durable, a mark at the target tells it to the next attempt.
         taken_back = {**checkpoint, "withdrawn": True}
-        await self.exchange.save_checkpoint(json.dumps(taken_back).encode(), checkpoint["name"])
+        await self.exchange.save_checkpoint(json.dumps(taken_back).encode(), self.ref)
         await whole(box.remove, withdrawn_name(staged))
         return True
 
@@ -113,7 +114,7 @@ class Attempt:
     async def save(self, checkpoint):
         """Makes a checkpoint durable. What it names goes only if it surely is not (EXP-04, CHK-02)."""
         try:
-            await self.exchange.save_checkpoint(json.dumps(checkpoint).encode(), self.name)
+            await self.exchange.save_checkpoint(json.dumps(checkpoint).encode(), self.ref)
         except Refused as refused:
             if refused.reason != "STORAGE":
                 await whole(self.box.remove, checkpoint["staged"])
@@ -133,7 +134,7 @@ class Attempt:
         return port.ExportResult(
             success=True,
             export_id=self.start.export_id,
-            external_ref=name,
+            external_ref=self.ref,
             dropzone_path=box.path(name),
             storage_key=self.payload.storage_key,
             recovered=recovered,

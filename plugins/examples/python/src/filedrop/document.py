@@ -91,8 +91,8 @@ def serialize(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def file_name(export_id):
-    """The same for each attempt of an export; no other export has it."""
+def reference(export_id):
+    """What an ack names: the same for each attempt of an export; no other export has it."""
     if not UUID.fullmatch(export_id):
         raise Failure("INVALID_ORDER", "the id of the export is not a UUID")
-    return f"sales_order_{export_id}.json"
+    return f"sales_order_{export_id}"
