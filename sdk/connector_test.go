@@ -136,6 +136,44 @@ func TestTestConnectionReportsStepsAndTheFailure(t *testing.T) {
 	}
 }
 
+func TestStepsAndOutcomeOfATestAgree(t *testing.T) {
+	t.Parallel()
+	refused := sdk.Errorf(sdk.AuthenticationFailed, "refused")
+	good, bad := sdk.TestStep{Name: "connect"}, sdk.TestStep{Name: "log in", Err: refused}
+	for name, c := range map[string]struct {
+		steps []sdk.TestStep
+		err   error
+		want  string // the names, with "!" behind what failed
+	}{
+		"all is well":                   {[]sdk.TestStep{good}, nil, "connect"},
+		"a step failed":                 {[]sdk.TestStep{good, bad}, refused, "connect log in!"},
+		"a failed step, but no error":   {[]sdk.TestStep{good, bad}, nil, "connect log in!"},
+		"steps after the failed one":    {[]sdk.TestStep{bad, good}, refused, "log in!"},
+		"an error, but no failed step":  {[]sdk.TestStep{good}, refused, "connect test!"},
+		"an error without steps":        {nil, refused, "test!"},
+		"a config that does not fit in": {nil, sdk.Errorf(sdk.InvalidConfig, "no"), "config!"},
+		"nothing to test":               {nil, nil, ""},
+	} {
+		response, err := sdktest.New(t, scripted{test: func(context.Context, sdk.TestRequest) (sdk.TestResult, error) {
+			return sdk.TestResult{Steps: c.steps}, c.err
+		}}).TestConnection(t.Context(), ftpConfigJSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, step := range response.GetSteps() {
+			if name := step.GetName(); step.GetSuccess() {
+				names = append(names, name)
+			} else {
+				names = append(names, name+"!")
+			}
+		}
+		if got := strings.Join(names, " "); got != c.want || response.GetSuccess() == strings.Contains(c.want, "!") {
+			t.Errorf("%s: got %q, success %v", name, got, response.GetSuccess())
+		}
+	}
+}
+
 func TestTestConnectionRefusesABadConfigWithoutTheConnector(t *testing.T) {
 	t.Parallel()
 	host := sdktest.New(t, scripted{test: func(context.Context, sdk.TestRequest) (sdk.TestResult, error) {

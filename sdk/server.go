@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -162,6 +163,7 @@ func (s *server) TestConnection(
 	if isBroken(err) {
 		return nil, err
 	}
+	result, err = result.agreed(err)
 	response := &connectorv1.TestConnectionResponse{
 		Success:   err == nil,
 		LatencyMs: millis(time.Since(start)),
@@ -174,6 +176,28 @@ func (s *server) TestConnection(
 		response.ErrorMessage = response.GetError().GetMessage()
 	}
 	return response, nil
+}
+
+// agreed makes steps and outcome say the same, as the contract wants it: the
+// first step that failed is the last one, and a test that failed has one.
+func (r TestResult) agreed(err error) (TestResult, error) {
+	for i, step := range r.Steps {
+		if step.Err == nil {
+			continue
+		}
+		if err == nil {
+			err = step.Err
+		}
+		return TestResult{Steps: r.Steps[:i+1]}, err
+	}
+	if err == nil {
+		return r, nil
+	}
+	name := "test"
+	if CodeOf(err) == InvalidConfig {
+		name = "config"
+	}
+	return TestResult{Steps: append(slices.Clip(r.Steps), TestStep{Name: name, Err: err})}, err
 }
 
 func (s TestStep) proto(conn Connection) *connectorv1.TestStep {
