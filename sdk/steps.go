@@ -34,7 +34,7 @@ type Steps struct {
 func NewSteps(ctx context.Context) *Steps { return &Steps{ctx: ctx} }
 
 // Run runs a step and returns whether it succeeded. The step returns what it
-// found, for a person. After a failed step, and when the context has ended,
+// found, for a person; of a failed one only the error counts. After a failed step, and when the context has ended,
 // Run does nothing and returns false.
 func (s *Steps) Run(name string, step func(ctx context.Context) (string, error)) bool {
 	if s.err != nil {
@@ -44,6 +44,9 @@ func (s *Steps) Run(name string, step func(ctx context.Context) (string, error))
 	message, err := "", s.ctx.Err()
 	if err == nil {
 		message, err = step(s.ctx)
+	}
+	if err != nil {
+		message = "" // it says what would have been found
 	}
 	s.err = err
 	s.steps = append(s.steps, TestStep{Name: name, Message: message, Err: err, Latency: time.Since(start)})

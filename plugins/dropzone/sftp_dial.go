@@ -223,10 +223,15 @@ func answer(questions []string, echos []bool, password func() (string, error)) (
 	return []string{secret}, err
 }
 
+// refusedUnasked is in the SSH library's error when a server refuses
+// keyboard-interactive without asking anything (51: SSH_MSG_USERAUTH_FAILURE;
+// 60: the question), as OpenSSH does without PAM.
+const refusedUnasked = "unexpected message type 51 (expected 60)"
+
 // refused says whether a failed handshake failed on the credentials. A server
 // that has had enough of them may end the connection instead of saying so.
 func (c *credentials) refused(err error) bool {
-	if strings.Contains(err.Error(), "unable to authenticate") {
+	if strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), refusedUnasked) {
 		return true
 	}
 	var timeout net.Error

@@ -172,6 +172,7 @@ func TestUnreachableServers(t *testing.T) {
 func TestRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	openssh := sshtest.Run(t, sshtest.Options{})
+	asking := sshtest.Run(t, sshtest.Options{AsksForPasswords: true})
 	proftpd := sshtest.Run(t, sshtest.Options{Kind: sshtest.ProFTPD})
 	const canary = "wrong-canary-password"
 	for name, f := range map[string]fields{
@@ -179,6 +180,7 @@ func TestRefusedCredentials(t *testing.T) {
 		"a wrong key":                            sftpFields(openssh).with("private_key", newKey(t, "")),
 		"an unknown user":                        sftpFields(proftpd).with("username", "nobody-here"),
 		"a password where only keys are allowed": sftpFields(openssh).with("private_key", nil).with("password", canary),
+		"a password by either of two methods":    sftpFields(asking).with("private_key", nil).with("password", canary),
 		"a wrong key, then a wrong password":     sftpFields(proftpd).with("private_key", newKey(t, "")).with("password", canary),
 	} {
 		t.Run(name, func(t *testing.T) {

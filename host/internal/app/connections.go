@@ -3,8 +3,12 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/orderport/orderport/sdk/port"
 
 	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/domain"
@@ -30,6 +34,7 @@ type Waker interface {
 type connectionStore interface {
 	store.Connections
 	store.Audit
+	ListHosts(ctx context.Context) ([]domain.HostNode, error)
 	OrganizationByID(ctx context.Context, id uuid.UUID) (domain.Organization, error)
 }
 
@@ -147,7 +152,7 @@ func (s *Connections) afterSave(ctx context.Context, conn domain.Connection, tes
 	if err != nil {
 		return view.Connection{}, err
 	}
-	shown := s.show(saved)
+	shown := s.show(ctx, saved)
 	shown.Test = tested
 	return shown, nil
 }
@@ -208,7 +213,7 @@ func (s *Connections) List(ctx context.Context, actor Actor) ([]view.Connection,
 	}
 	shown := make([]view.Connection, 0, len(found))
 	for _, conn := range found {
-		shown = append(shown, s.show(conn))
+		shown = append(shown, s.show(ctx, conn))
 	}
 	return shown, nil
 }
@@ -222,7 +227,7 @@ func (s *Connections) Show(ctx context.Context, actor Actor, id uuid.UUID) (view
 	if err != nil {
 		return view.Connection{}, err
 	}
-	return s.show(conn), nil
+	return s.show(ctx, conn), nil
 }
 
 // SetEnabled enables or disables a connection; repeatable. Enabling fails with
@@ -240,7 +245,7 @@ func (s *Connections) SetEnabled(ctx context.Context, actor Actor, id uuid.UUID,
 		return view.Connection{}, err
 	}
 	s.waker.Nudge(id)
-	return s.show(conn), nil
+	return s.show(ctx, conn), nil
 }
 
 // Decrypt returns the open config: an operator's last resort. It is audited
@@ -265,7 +270,7 @@ func (s *Connections) Decrypt(ctx context.Context, actor Actor, id uuid.UUID) (j
 
 // show leaves the secrets out. What can't be shown safely is not shown: without
 // the connector's schema nobody can tell which values are secret.
-func (s *Connections) show(conn domain.Connection) view.Connection {
+func (s *Connections) show(ctx context.Context, conn domain.Connection) view.Connection {
 	config, err := s.vault.Open(conn)
 	if err != nil {
 		conn.Health.State, conn.Health.Code = domain.Down, "INVALID_CONFIG"
@@ -274,6 +279,10 @@ func (s *Connections) show(conn domain.Connection) view.Connection {
 	}
 	_, schema, err := s.connectorOf(conn.ConnectorType)
 	if err != nil {
+		if conn.Status == domain.Active && !s.runsSomewhere(ctx, conn.ConnectorType) {
+			conn.Health.State, conn.Health.Code = domain.Down, port.ConnectorUnavailable
+			conn.Health.Reason = "no running host has a connector for it: " + fault.From(err).Message
+		}
 		return view.NewConnection(conn, nil)
 	}
 	redacted, err := schema.redact(config)
@@ -281,6 +290,18 @@ func (s *Connections) show(conn domain.Connection) view.Connection {
 		return view.NewConnection(conn, nil)
 	}
 	return view.NewConnection(conn, redacted)
+}
+
+// hostSilence is how old a heartbeat may be for its host to count as running.
+const hostSilence = 10 * time.Second
+
+// runsSomewhere reports whether a host that is alive has a connector of the
+// type. What can't be found out is not held against the connection.
+func (s *Connections) runsSomewhere(ctx context.Context, connectorType string) bool {
+	hosts, err := s.store.ListHosts(ctx)
+	return err != nil || slices.ContainsFunc(hosts, func(h domain.HostNode) bool {
+		return h.StoppedAt == nil && now().Sub(h.HeartbeatAt) < hostSilence && slices.Contains(h.ConnectorTypes, connectorType)
+	})
 }
 
 func doesNotOpen(err error) *fault.Error {

@@ -60,12 +60,28 @@ func (in *Intake) commitShared(ctx context.Context, hands []*handIn) ([]error, e
 	}
 	outcomes := in.commit(ctx, orders)
 	for i, out := range outcomes {
-		if kind := fault.From(out.Err); kind != nil && (kind.Kind == fault.Internal || kind.Kind == fault.Unavailable) {
+		if mayPass(out.Err) {
 			return nil, out.Err
 		}
 		hands[i].out = out
 	}
 	return make([]error, len(hands)), nil
+}
+
+// mayPass reports whether a commit that failed so is worth a few more tries
+// while its caller waits. A disk does not become empty in that time.
+func mayPass(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch f := fault.From(err); f.Kind {
+	case fault.Internal:
+		return true
+	case fault.Unavailable:
+		return f.Code != "database_full" && f.Code != "database_moved"
+	default:
+		return false
+	}
 }
 
 // HandIn is one order as it was handed in.

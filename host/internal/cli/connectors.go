@@ -268,6 +268,9 @@ func (c *connectorTrust) Run(s *session) error {
 		}
 		result.Trusted = append(result.Trusted, found.Entry())
 	}
+	if err := result.refuseRivals(set.PluginDir); err != nil {
+		return err
+	}
 	if len(result.Trusted) > 0 {
 		if err := lock.Trust(set.PluginDir, result.Trusted); err != nil {
 			return err
@@ -285,6 +288,33 @@ func (c *connectorTrust) Run(s *session) error {
 		err = errReported
 	}
 	return err
+}
+
+// refuseRivals moves binaries to Failed that advertise the type of another one
+// which is there: of two, the host would use neither.
+func (t *trusted) refuseRivals(dir string) error {
+	pinned, err := lock.Load(dir)
+	if err != nil {
+		return fmt.Errorf("trust: %w", err)
+	}
+	there := t.Trusted
+	for _, e := range pinned.Connectors {
+		if _, err := os.Stat(filepath.Join(dir, e.File)); err == nil {
+			there = append(slices.Clip(there), e)
+		}
+	}
+	var kept []lock.Entry
+	for _, e := range t.Trusted {
+		rival := slices.IndexFunc(there, func(o lock.Entry) bool { return o.Type == e.Type && o.File != e.File })
+		if rival < 0 {
+			kept = append(kept, e)
+			continue
+		}
+		t.Failed = append(t.Failed, trustedFailure{e.File, fmt.Sprintf(
+			"%s advertises type %s too, and of two neither is used; remove one of them, then trust the other", there[rival].File, e.Type)})
+	}
+	t.Trusted = kept
+	return nil
 }
 
 // files are the names of the binaries to trust.

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,8 +27,18 @@ type database struct {
 	queue func(queue.Options) (*queue.Queue, error)
 }
 
-// openDatabase opens the database that the settings name.
+// openDatabase opens the database that the settings name. An SQLite file must
+// be there: a new one would look like a database that has lost everything.
 func (s *session) openDatabase(set settings.Settings, log *slog.Logger) (*database, error) {
+	return s.database(set, log, false)
+}
+
+// makeDatabase opens the database and makes an SQLite file that is not there.
+func (s *session) makeDatabase(set settings.Settings, log *slog.Logger) (*database, error) {
+	return s.database(set, log, true)
+}
+
+func (s *session) database(set settings.Settings, log *slog.Logger, create bool) (*database, error) {
 	address, err := store.ParseDatabaseURL(set.DatabaseURL)
 	if err != nil {
 		return nil, err
@@ -35,7 +47,11 @@ func (s *session) openDatabase(set settings.Settings, log *slog.Logger) (*databa
 	if address.Kind == store.PostgreSQL {
 		db, err = openPostgres(s.ctx, address, log)
 	} else {
-		db, err = openSQLite(s.ctx, address, log)
+		db, err = openSQLite(s.ctx, address, log, create)
+	}
+	if errors.Is(err, fs.ErrNotExist) && !create {
+		return nil, fault.New(fault.Unavailable, "database_missing", "there is no database %s", address).
+			WithHint("run `orderport migrate up` to make a new one, or check DATABASE_URL and the data directory").Because(err)
 	}
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "database_unavailable", "the database %s can't be opened", address).
@@ -73,15 +89,17 @@ func (d *database) mustBeMigrated(ctx context.Context) error {
 	return nil
 }
 
-func openSQLite(ctx context.Context, address store.DatabaseURL, log *slog.Logger) (*database, error) {
+func openSQLite(ctx context.Context, address store.DatabaseURL, log *slog.Logger, create bool) (*database, error) {
 	waker, err := queue.NewSQLiteWaker(log)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(address.Path), 0o700); err != nil {
-		return nil, err
+	if create {
+		if err := os.MkdirAll(filepath.Dir(address.Path), 0o700); err != nil {
+			return nil, err
+		}
 	}
-	opened, err := sqlite.Open(ctx, address.Path, sqlite.Options{Wake: waker.WakeTx})
+	opened, err := sqlite.Open(ctx, address.Path, sqlite.Options{Wake: waker.WakeTx, MustExist: !create})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (c *migrateUp) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	db, err := s.openDatabase(set, s.quiet())
+	db, err := s.makeDatabase(set, s.quiet())
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (c *migrateStatus) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	db, err := s.openDatabase(set, s.quiet())
+	db, err := s.makeDatabase(set, s.quiet())
 	if err != nil {
 		return err
 	}

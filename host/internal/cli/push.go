@@ -187,7 +187,7 @@ func (p *push) report(took time.Duration) error {
 			}
 		}
 		if v.Statuses[string(domain.Pending)] > 0 {
-			fmt.Fprintln(w, "some orders are still waiting: is a host running? `orderport doctor` says what keeps them")
+			fmt.Fprintln(w, "some orders are still waiting: `orderport doctor` says what keeps them, such as no host that is running, or a connection that is down")
 		}
 	})
 }

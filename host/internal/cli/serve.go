@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orderport/orderport/host/internal/app"
-	"github.com/orderport/orderport/host/internal/connector"
 	"github.com/orderport/orderport/host/internal/delivery"
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/draftorder"
@@ -123,7 +122,11 @@ func (c *serveCommand) prepare(s *session, h *host) error {
 	if h.payloads, err = s.openPayloads(h.set); err != nil {
 		return err
 	}
-	if h.db, err = s.openDatabase(h.set, h.log); err != nil {
+	open := s.openDatabase
+	if c.Dev || c.Migrate {
+		open = s.makeDatabase
+	}
+	if h.db, err = open(h.set, h.log); err != nil {
 		return err
 	}
 	if err := c.migrate(s, h); err != nil {
@@ -259,6 +262,14 @@ func (h *host) stopServer(ctx context.Context) error {
 
 func (h *host) setPhase(text string) { h.phase.Store(&text) }
 
+// reason is what a failure says to users, or else a plain sentence.
+func reason(err error, otherwise string) string {
+	if f := fault.From(err); f.Kind != fault.Internal {
+		return f.Message
+	}
+	return otherwise
+}
+
 // ready says what keeps the host from its work.
 func (h *host) ready(ctx context.Context) []string {
 	var reasons []string
@@ -266,12 +277,11 @@ func (h *host) ready(ctx context.Context) []string {
 		reasons = append(reasons, phase)
 	}
 	if err := h.db.Ping(ctx); err != nil {
-		reasons = append(reasons, "the database does not answer")
+		reasons = append(reasons, reason(err, "the database does not answer"))
+	} else if err := h.engine.Unreachable(); err != nil {
+		reasons = append(reasons, reason(err, "the database takes no writes"))
 	}
-	for _, status := range h.plugins.Status() {
-		if status.State == connector.Starting {
-			reasons = append(reasons, fmt.Sprintf("connector %s is starting", filepath.Base(status.Binary)))
-		}
-	}
+	// A connector that fails later, or fails to start, is not the whole host's
+	// affair: the others work. Metrics and `connector list` show it.
 	return reasons
 }

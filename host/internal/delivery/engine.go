@@ -43,8 +43,9 @@ type Engine struct {
 	poller   *acks.Poller
 	slugs    *slugs
 
-	host  atomic.Pointer[incarnation]    // the current one; nil before Start
-	peers atomic.Pointer[map[string]int] // live hosts by connector type; nil: not known yet
+	host        atomic.Pointer[incarnation]    // the current one; nil before Start
+	unreachable atomic.Pointer[error]          // why the last heartbeat failed; nil: it did not
+	peers       atomic.Pointer[map[string]int] // live hosts by connector type; nil: not known yet
 
 	working   context.Context // ends when nothing new is to be begun
 	rest      context.CancelFunc

@@ -90,10 +90,12 @@ func (e *Engine) beat(ctx context.Context) {
 				e.log.Error("heartbeat failed; going on until it works", "error", err)
 			}
 			reachedSince = time.Time{}
+			e.unreachable.Store(&err)
 		} else {
 			if reachedSince.IsZero() {
 				reachedSince = beaten
 			}
+			e.unreachable.Store(nil)
 			if beaten.Sub(counted) >= e.o.Knobs.DeadAfter {
 				e.countHosts(ctx)
 				counted = beaten
@@ -106,6 +108,14 @@ func (e *Engine) beat(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// Unreachable returns why the last heartbeat could not be written, or nil.
+func (e *Engine) Unreachable() error {
+	if err := e.unreachable.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (e *Engine) beatOnce(ctx context.Context) error {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -468,6 +469,10 @@ func (e *Engine) storeHealth(conn domain.Connection, health domain.Health) {
 	}
 	if health.State != conn.Health.State {
 		e.o.Observer.CircuitMoved(conn.ConnectorType, health.State, health.Code)
-		e.log.Info("circuit moved", "connection", conn.ID, "state", health.State, "code", health.Code, "reason", health.Reason)
+		level := slog.LevelInfo
+		if health.State == domain.Down {
+			level = slog.LevelWarn // its orders wait
+		}
+		e.log.Log(ctx, level, "circuit moved", "connection", conn.ID, "state", health.State, "code", health.Code, "reason", health.Reason)
 	}
 }

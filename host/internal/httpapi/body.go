@@ -20,6 +20,9 @@ import (
 // MaxBody bounds the body of a call, and one line of a batch, in bytes.
 const MaxBody = 16 << 20
 
+// maxRest bounds what is read, and thrown away, of a body that is too large.
+const maxRest = 4 * MaxBody
+
 // withBody gives a handler the request itself: huma finds Resolve on the input.
 type withBody struct {
 	request *http.Request
@@ -34,17 +37,16 @@ func (b *withBody) Resolve(ctx huma.Context) []error {
 
 // read returns the whole body.
 func (b *withBody) read() ([]byte, error) {
-	if b.request.ContentLength > MaxBody {
-		return nil, tooLarge("the body")
-	}
-	data, err := io.ReadAll(http.MaxBytesReader(b.writer, b.request.Body, MaxBody))
-	var over *http.MaxBytesError
+	data, err := io.ReadAll(io.LimitReader(b.request.Body, MaxBody+1))
 	var network net.Error
 	switch {
+	case err == nil && len(data) > MaxBody:
+		// Clients that send all before they read would otherwise see a broken
+		// connection instead of the answer.
+		_, _ = io.CopyN(io.Discard, b.request.Body, maxRest)
+		return nil, tooLarge("the body")
 	case err == nil:
 		return data, nil
-	case errors.As(err, &over):
-		return nil, tooLarge("the body")
 	case errors.As(err, &network) && network.Timeout():
 		return nil, malformed("the body did not arrive in time")
 	default:
@@ -89,7 +91,28 @@ func parseObject(data []byte) (map[string]json.RawMessage, error) {
 	if members == nil {
 		return nil, malformed("the body must be a JSON object")
 	}
-	return members, nil
+	return members, refuseTwice(data, len(members))
+}
+
+// refuseTwice names a member that an object, which is known to be JSON, has
+// twice: the decoder keeps the last one, and the other would be lost.
+func refuseTwice(object []byte, distinct int) error {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	_, _ = dec.Token() // the opening brace
+	seen := make(map[string]bool, distinct)
+	for dec.More() {
+		name, _ := dec.Token()
+		text, _ := name.(string)
+		if seen[text] {
+			return invalid().WithField(printableName(text), "is there twice")
+		}
+		seen[text] = true
+		var skipped json.RawMessage
+		if err := dec.Decode(&skipped); err != nil {
+			return malformed("the body is not JSON").Because(err)
+		}
+	}
+	return nil
 }
 
 func refuseUnknown(members map[string]json.RawMessage, known []string) error {

@@ -120,6 +120,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 			"text, not JSON":            {"hello", 400, "malformed_request", nil},
 			"broken JSON":               {`{"draft_order": {"id": }}`, 400, "malformed_request", nil},
 			"a type without connection": {map[string]any{"draft_order": order(), "connector_type": "SECOND_V1"}, 422, "no_active_connection", nil},
+			"two orders in one body":    {`{"draft_order": {"id": 1}, "draft_order": {"id": 2}}`, 422, "invalid_request", []string{"draft_order"}},
 			"a body over the limit":     {strings.Repeat(" ", MaxBody+1), 413, "too_large", nil},
 		} {
 			t.Run(name, func(t *testing.T) {

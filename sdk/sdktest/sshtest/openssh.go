@@ -39,10 +39,12 @@ func (s *Server) configureOpenSSH(opts Options) error {
 	}
 	fmt.Fprintf(&b, "AuthorizedKeysFile %s\n", s.file("authorized_keys"))
 	fmt.Fprintf(&b, "Subsystem sftp %s\n", sftp)
-	b.WriteString(`AuthenticationMethods publickey
-PubkeyAuthentication yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
+	methods := "AuthenticationMethods publickey\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+	if opts.AsksForPasswords {
+		methods = "PasswordAuthentication yes\nKbdInteractiveAuthentication yes\n"
+	}
+	b.WriteString(methods)
+	b.WriteString(`PubkeyAuthentication yes
 PermitRootLogin yes
 StrictModes no
 UsePAM no

@@ -75,6 +75,9 @@ type Options struct {
 	HostKeyTypes []string
 	// ReadOnly makes an OpenSSH server refuse whatever changes a file.
 	ReadOnly bool
+	// AsksForPasswords makes an OpenSSH server offer passwords too, in both the
+	// ways that it has by default. Without PAM it takes none.
+	AsksForPasswords bool
 	// Umask is applied to created files by an OpenSSH server; empty: 022.
 	Umask string
 	// Logger gets the life of the server; nil: nothing is logged.

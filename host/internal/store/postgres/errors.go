@@ -14,6 +14,7 @@ const (
 	uniqueViolation      = "23505"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	diskFull             = "53100"
 )
 
 // translate turns a violated constraint into the fault that it stands for.
@@ -40,8 +41,11 @@ func violation(pg *pgconn.PgError) *fault.Error {
 	case "fk_erp_connection_org", "fk_api_token_org", "fk_audit_log_org":
 		return rules.OrganizationNotFound()
 	}
-	if pg.Code == uniqueViolation {
+	switch pg.Code {
+	case uniqueViolation:
 		return rules.RowExists()
+	case diskFull:
+		return rules.DatabaseFull()
 	}
 	return nil
 }

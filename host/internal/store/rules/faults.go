@@ -77,6 +77,20 @@ func HostStopped() *fault.Error {
 	return fault.New(fault.Conflict, "host_stopped", "this host id has been stopped or declared dead; register under a new one")
 }
 
+// DatabaseFull says that nothing was written because the database's disk is full.
+func DatabaseFull() *fault.Error {
+	return fault.New(fault.Unavailable, "database_full", "the disk of the database is full; nothing was stored").
+		WithHint("make room there, then try again; the host goes on by itself")
+}
+
+// DatabaseMoved says that nothing was written because the path of the database
+// no longer leads to the file that was opened: what is written there would be
+// gone with the process.
+func DatabaseMoved(path string) *fault.Error {
+	return fault.New(fault.Unavailable, "database_moved", "the database file %s was removed or replaced while it was open", path).
+		WithHint("stop the host, put the file back with its -wal and -shm files, and start it again")
+}
+
 // RowExists says that a row with this id is there already.
 func RowExists() *fault.Error {
 	return fault.New(fault.Conflict, "exists", "a row with this id or value exists already")

@@ -22,7 +22,10 @@ func translate(err error) error {
 	switch lite.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE:
 		return rules.RowExists().Because(err)
-	default:
-		return err
 	}
+	// The primary code is in the lowest byte; the others say more about it.
+	if lite.Code()&0xff == sqlite3.SQLITE_FULL {
+		return rules.DatabaseFull().Because(err)
+	}
+	return err
 }

@@ -2,6 +2,8 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/fault"
 	"github.com/orderport/orderport/host/internal/store"
 	"github.com/orderport/orderport/host/internal/store/sqlite"
 	"github.com/orderport/orderport/host/internal/store/storetest"
@@ -132,4 +135,68 @@ func TestWaitingForTheWriterEndsWithTheContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Accept(order)
+}
+
+func TestAFileThatIsTakenAwayTakesNoMoreOrders(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(path string) error{
+		"removed":  os.Remove,
+		"replaced": func(path string) error { return os.WriteFile(path+".new", nil, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := storetest.SQLitePath(t)
+			s := open(t, path)
+			w := storetest.NewWorld(t, s)
+			w.AcceptN(1)
+			if err := replace(path); err != nil {
+				t.Fatal(err)
+			}
+			if name == "replaced" {
+				if err := os.Rename(path+".new", path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := s.Accept(t.Context(), []store.Acceptance{w.Order()})
+			if f := fault.From(err); f == nil || f.Code != "database_moved" {
+				t.Errorf("accept: %v", err)
+			}
+			if f := fault.From(s.Ping(t.Context())); f == nil || f.Code != "database_moved" {
+				t.Errorf("ping: %v", f)
+			}
+		})
+	}
+}
+
+func TestAFileThatMustExistIsNotMade(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{MustExist: true}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
+	}
+}
+
+// A limit on the file's pages fails as a full disk does.
+func TestAFullDiskIsNamed(t *testing.T) {
+	t.Parallel()
+	s := open(t, storetest.SQLitePath(t))
+	w := storetest.NewWorld(t, s)
+	w.AcceptN(1)
+	if _, err := s.WriteDB().ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		_, err := s.Accept(t.Context(), []store.Acceptance{w.Order()})
+		if err == nil {
+			continue // there was room in the last page
+		}
+		if f := fault.From(err); f.Code != "database_full" {
+			t.Errorf("got %v", err)
+		}
+		return
+	}
+	t.Error("nothing is ever full")
 }
