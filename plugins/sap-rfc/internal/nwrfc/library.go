@@ -42,6 +42,9 @@ func (l *Libraries) load(path string) (*library, error) {
 	if lib := l.loaded[file]; lib != nil {
 		return lib, nil
 	}
+	if err := roomForSessions(); err != nil {
+		return nil, missing("prepare to load %s: %v", file, err)
+	}
 	if path != "" {
 		preload(filepath.Dir(file))
 	}
@@ -60,10 +63,21 @@ func (l *Libraries) load(path string) (*library, error) {
 	return lib, nil
 }
 
+// roomForSessions lifts the library's bound on the connections of a process,
+// which is 100 or 200: all of the connector's connections share it.
+func roomForSessions() error {
+	const variable = "CPIC_MAX_CONV"
+	if os.Getenv(variable) != "" {
+		return nil
+	}
+	return os.Setenv(variable, "500")
+}
+
 func missing(format string, args ...any) error {
 	e := rfc.Errorf(rfc.NoLibrary, format, args...)
 	if runtime.GOOS == "linux" {
-		e.Message += ": it needs glibc and its companions libsapucum.so and libicu*.so.50 beside it, for " + runtime.GOARCH
+		e.Message += ": it needs glibc and its companions libsapucum.so and libicu*.so.50 beside it, for " + runtime.GOARCH +
+			"; if they are there and are not found, name their folder in /etc/ld.so.conf.d and run ldconfig"
 	}
 	return e
 }

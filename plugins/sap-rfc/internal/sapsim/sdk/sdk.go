@@ -35,6 +35,10 @@ type Variant struct {
 	Appended int
 	// Foreign is a library without any of its functions.
 	Foreign bool
+	// Companion makes it need libsapucum.so, from its own folder. Nameless is the
+	// same with one that does not say its name, by which the system's loader
+	// would know that it has it already.
+	Companion, Nameless bool
 	// Copy tells copies apart that are built alike.
 	Copy string
 }
@@ -88,12 +92,33 @@ func Build(folder string, v Variant) (string, error) {
 	if v.Foreign {
 		unit = "foreign.c"
 	}
-	cmd := exec.Command(cc, append(arguments, unit)...)
+	arguments = append(arguments, unit)
+	if v.Companion || v.Nameless {
+		if err := companion(cc, work, folder, v.Nameless); err != nil {
+			return "", err
+		}
+		arguments = append(arguments, "-DCOMPANION", "-L"+folder, "-lsapucum")
+	}
+	return file, compile(cc, work, arguments)
+}
+
+// companion compiles libsapucum.so.
+func companion(cc, work, folder string, nameless bool) error {
+	const name = "libsapucum.so"
+	arguments := []string{"-shared", "-fPIC", "-o", filepath.Join(folder, name), "companion.c"}
+	if !nameless {
+		arguments = append(arguments, "-Wl,-soname="+name)
+	}
+	return compile(cc, work, arguments)
+}
+
+func compile(cc, work string, arguments []string) error {
+	cmd := exec.Command(cc, arguments...)
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("compile the library with %s: %w\n%s", cc, err, out)
+		return fmt.Errorf("compile the library with %s: %w\n%s", cc, err, out)
 	}
-	return file, nil
+	return nil
 }
 
 // Library is Build into a folder of the test's own, with a short name: sockets

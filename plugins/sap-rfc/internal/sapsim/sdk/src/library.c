@@ -10,11 +10,17 @@
 #define MAJOR 7500
 #endif
 
+#ifdef COMPANION
+int sapucumIsThere(void); /* in the other library */
+#else
+static int sapucumIsThere(void) { return 1; }
+#endif
+
 const UC *RfcGetVersion(uint32_t *major, uint32_t *minor, uint32_t *patch) {
   static const UC text[] = {'7', '5', '0', '0', 0};
   if (major) *major = MAJOR;
   if (minor) *minor = 0;
-  if (patch) *patch = 12;
+  if (patch) *patch = sapucumIsThere() ? 12 : 0;
   return text;
 }
 

@@ -1,0 +1,2 @@
+/* A library that another one needs. */
+int sapucumIsThere(void) { return 1; }
