@@ -35,6 +35,7 @@ func (s *session) pluginOptions(set settings.Settings) (pluginhost.Options, erro
 	// What goes wrong is in the answer; the log would say it twice.
 	return pluginhost.Options{
 		Dir: set.PluginDir, RunDir: runDir, RecordDir: recordDir(set), Logger: slog.New(slog.DiscardHandler),
+		PassEnv: strings.FieldsFunc(set.ConnectorEnv, func(r rune) bool { return r == ',' || r == ' ' }),
 	}, nil
 }
 

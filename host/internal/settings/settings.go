@@ -22,6 +22,8 @@ type Settings struct {
 	DataDir string `key:"data_dir" default:"./data" help:"Directory for the SQLite database and for payloads, unless they are set to be elsewhere."`
 	// PluginDir is where connectors are.
 	PluginDir string `key:"plugin_dir" default:"<data dir>/connectors" help:"Directory of the connectors (orderport-connector-*) and of connectors.lock.json."`
+	// ConnectorEnv names variables that connectors get, separated by commas.
+	ConnectorEnv string `key:"connector_env" default:"" help:"Names of environment variables that connectors get from the host, separated by commas, such as LD_LIBRARY_PATH. TZ, LANG, LC_* and SSL_CERT_* they always get."`
 	// PayloadURL is a location for payload.Open.
 	PayloadURL string `key:"payload_url" default:"<data dir>/payloads" help:"Where delivered payloads are kept: a directory, file:///DIRECTORY, or s3://BUCKET with the parameters region, endpoint, use_path_style and prefix."`
 	// Listen is the address of the API.
