@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/orderport/orderport/sdk/port"
+
 	"github.com/orderport/orderport/host/internal/app"
 	"github.com/orderport/orderport/host/internal/view"
 )
@@ -173,7 +175,10 @@ func (c *connectionShow) Run(s *session) error {
 
 func (s *session) showConnection(conn view.Connection) error {
 	return s.out.show(conn, func(w io.Writer) {
-		config := "(not shown: no connector says which values are secret)"
+		config := "(not shown: no connector is there to say which values are secret)"
+		if conn.Health.Code != nil && *conn.Health.Code == string(port.InvalidConfig) {
+			config = "(not shown: it does not open with any known key)"
+		}
 		if conn.Config != nil {
 			config = string(conn.Config)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/orderport/orderport/host/internal/app"
 	"github.com/orderport/orderport/host/internal/fault"
@@ -54,6 +55,9 @@ func (s *session) complain(f *fault.Error, err error) {
 	w := s.env.Stderr
 	fmt.Fprintf(w, "orderport: %s\n", f.Message)
 	for _, v := range f.Violations {
+		if strings.Contains(f.Message, v.Message) {
+			continue // said already
+		}
 		fmt.Fprintf(w, "  %s: %s\n", v.Path, v.Message)
 	}
 	var failed *app.TestFailedError

@@ -134,8 +134,7 @@ func parseKeys(text string) ([]seal.Key, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		key, err := seal.ParseKey(part)
 		if err != nil {
-			f := fault.From(err)
-			return nil, fmt.Errorf("is no key: %s (%s)", f.Message, f.Hint)
+			return nil, fmt.Errorf("is no key: %s; `orderport key generate` makes one", fault.From(err).Message)
 		}
 		keys = append(keys, key)
 	}

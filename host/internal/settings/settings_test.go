@@ -152,7 +152,7 @@ func TestEverythingThatIsWrongIsNamedAtOnce(t *testing.T) {
 		}),
 	})
 	want := []string{
-		"encryption_master_key is no key: the master key has 6 characters instead of 64 (make one with `orderport key generate` and set ENCRYPTION_MASTER_KEY to it (64 hexadecimal characters)) (set by ENCRYPTION_MASTER_KEY)",
+		"encryption_master_key is no key: the master key has 6 characters instead of 64; `orderport key generate` makes one (set by ENCRYPTION_MASTER_KEY)",
 		"log_level must be debug, info, warn or error (set by ORDERPORT_LOG_LEVEL)",
 		"log_format must be one of: text, json (set by --log-format)",
 		"workers must be a whole number (set by ORDERPORT_WORKERS)",
