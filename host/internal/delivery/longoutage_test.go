@@ -60,6 +60,47 @@ func TestAResultIsRecordedHoweverLongTheDatabaseWasAway(t *testing.T) {
 	}
 }
 
+// unfinished is an overrun store that takes no results until it is let.
+type unfinished struct {
+	overrun
+	taken chan struct{}
+}
+
+func (u unfinished) FinishAll(ctx context.Context, finishes []store.Finish) ([]error, error) {
+	select {
+	case <-u.taken:
+		return u.overrun.FinishAll(ctx, finishes)
+	default:
+		return nil, errAway
+	}
+}
+
+// TestAHostDoesNotOvertakeItsOwnResult has a host take longer to record a result
+// than it waits for others to do so.
+func TestAHostDoesNotOvertakeItsOwnResult(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		p := newERP(connectorv1.Capability_CAPABILITY_ACKS)
+		delivered := make(chan struct{})
+		p.deliver = func(_ context.Context, start *connectorv1.ExportStart, _ connector.Sink) (*connectorv1.ExportResult, error) {
+			close(delivered)
+			return &connectorv1.ExportResult{Success: true, ExportId: start.GetExportId()}, nil
+		}
+		exports := w.accept(w.connection(), 1)
+		o := w.options(registry{erpType: p})
+		s := unfinished{overrun{&line{Store: sweptStore{w.store, &w.sweeps}}}, make(chan struct{})}
+		o.Store = s
+		w.run(o)
+		<-delivered
+		w.sweepsPass(2 * int32(o.Knobs.DeadAfter/o.Knobs.SweepEvery))
+		close(s.taken)
+		got := w.await(domain.Sent, exports...)[0]
+		if w.outcomes(got) != "DELIVERED" {
+			t.Errorf("attempts %s", w.outcomes(got))
+		}
+	})
+}
+
 // TestAnAttemptThatItsHostForgotIsTakenOver is the other side: a lease that is
 // over ends the attempt of a host that lives and knows nothing of it.
 func TestAnAttemptThatItsHostForgotIsTakenOver(t *testing.T) {
