@@ -101,12 +101,17 @@ func text(buffer []uint16) string {
 }
 
 // failure makes an error of what the library reported. calling says that it
-// was the call of a function itself, which SAP may have run.
-func (e *errorInfo) failure(calling bool) *rfc.Error {
+// was the call of a function itself, which SAP may have run. Secrets are left
+// out, should the library name them.
+func (e *errorInfo) failure(calling bool, secrets ...string) *rfc.Error {
+	plain := func(text string) string {
+		for _, secret := range secrets {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+		return strings.Join(strings.Fields(text), " ")
+	}
 	f := &rfc.Error{
-		Class: e.classify(), Key: text(e.key[:]),
-		Message: strings.Join(strings.Fields(text(e.message[:])), " "),
-		Sent:    calling,
+		Class: e.classify(), Key: plain(text(e.key[:])), Message: plain(text(e.message[:])), Sent: calling,
 	}
 	if class := text(e.class[:]); class != "" {
 		f.MessageID = class + " " + text(e.number[:])

@@ -129,7 +129,7 @@ func (s *session) open(t *Transport) (*frame, error) {
 	f.handle = lib.openConnection(unsafe.SliceData(list), uint32(len(list)), &f.e)
 	runtime.KeepAlive(list)
 	if f.handle == 0 {
-		return nil, openFailure(&f.e)
+		return nil, openFailure(&f.e, t.parameters)
 	}
 	s.lib, s.handle = lib, f.handle
 	return f, nil
@@ -153,8 +153,14 @@ func (s *session) work(f *frame) {
 }
 
 // openFailure is the error of a logon.
-func openFailure(e *errorInfo) error {
-	f := e.failure(false)
+func openFailure(e *errorInfo, parameters map[string]string) error {
+	var secrets []string
+	for _, name := range []string{"PASSWD", "X509CERT", "MYSAPSSO2"} {
+		if value := parameters[name]; value != "" {
+			secrets = append(secrets, value)
+		}
+	}
+	f := e.failure(false, secrets...)
 	f.Broken = true
 	if f.Class == rfc.BadValue {
 		f.Class = rfc.Misconfigured

@@ -2,8 +2,10 @@ package nwrfc
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -306,6 +308,23 @@ func TestLogonFailuresAreTold(t *testing.T) {
 				t.Errorf("%d sessions", n)
 			}
 		})
+	}
+}
+
+// A library that repeats what it was given is not repeated in turn.
+func TestSecretsAreNotInErrors(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, sapsim.Options{}, sdk.Variant{Chatty: true})
+	secrets := map[string]string{"PASSWD": "two  blanks", "X509CERT": "MIIB+cert", "MYSAPSSO2": "AjEx=ticket"}
+	_, err := l.transport(secrets).Open(t.Context())
+	e := rfc.As(err)
+	if e.Class != rfc.LogonRefused || !strings.Contains(e.Message, "ORDERPORT") || strings.Count(e.Message, "***") != len(secrets) {
+		t.Errorf("%#v", e)
+	}
+	for _, secret := range append(slices.Collect(maps.Values(secrets)), "two blanks") {
+		if strings.Contains(e.Error(), secret) {
+			t.Errorf("%q is in %q", secret, e)
+		}
 	}
 }
 

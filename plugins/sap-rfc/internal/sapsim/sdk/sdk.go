@@ -35,6 +35,9 @@ type Variant struct {
 	Appended int
 	// Foreign is a library without any of its functions.
 	Foreign bool
+	// Chatty makes it name the connection parameters, with their values, when a
+	// logon fails.
+	Chatty bool
 	// Companion makes it need libsapucum.so, from its own folder. Nameless is the
 	// same with one that does not say its name, by which the system's loader
 	// would know that it has it already.
@@ -84,6 +87,9 @@ func Build(folder string, v Variant) (string, error) {
 	arguments := []string{"-shared", "-fPIC", "-o", file}
 	if v.Old {
 		arguments = append(arguments, "-DWITHOUT_CANCEL", "-DMAJOR=7200")
+	}
+	if v.Chatty {
+		arguments = append(arguments, "-DCHATTY")
 	}
 	if v.Appended > 0 {
 		arguments = append(arguments, fmt.Sprintf("-DAPPENDED=%d", v.Appended))

@@ -184,6 +184,20 @@ static const UC *parameter(const CPARAM *p, uint32_t n, const char *name) {
   return NULL;
 }
 
+/* chat appends the parameters to the message of an error. */
+static void chat(const CPARAM *p, uint32_t n, ERR *e) {
+#ifdef CHATTY
+  size_t at = count(e->message);
+  for (uint32_t i = 0; i < n; i++) {
+    if (at + 1 < 512) e->message[at++] = ' ';
+    for (const UC *u = p[i].value; *u && at + 1 < 512; u++) e->message[at++] = *u;
+  }
+  e->message[at] = 0;
+#else
+  (void)p, (void)n, (void)e;
+#endif
+}
+
 CONNECTION *RfcOpenConnection(const CPARAM *p, uint32_t n, ERR *e) {
   static const char *names[] = {"ASHOST", "GWHOST", "MSHOST", "WSHOST"};
   const UC *host = NULL, *level = parameter(p, n, "TRACE");
@@ -207,6 +221,7 @@ CONNECTION *RfcOpenConnection(const CPARAM *p, uint32_t n, ERR *e) {
   int gone;
   if (ask(h, &b, e, &gone)) {
     release(h);
+    chat(p, n, e);
     return NULL;
   }
   readText(&b, h->system, 9);
