@@ -21,6 +21,10 @@ import (
 // replica may not.
 var readBackPauses = [...]time.Duration{0, 300 * time.Millisecond, time.Second, 3 * time.Second}
 
+// shortWait is what an attempt waits by itself for SAP to settle. It holds no
+// session meanwhile.
+const shortWait = 10 * time.Second
+
 // export is one attempt to create one sales order.
 type export struct {
 	connector *connector
@@ -135,8 +139,15 @@ func (e *export) resume(ctx context.Context, cp checkpoint) (sdk.ExportResult, e
 	}
 	// SAP does not have it now. As long as an earlier call may still be at
 	// work in there, that says nothing.
-	if settled := cp.Until.Add(e.cfg.settle()); e.connector.now().Before(settled) {
+	settled := cp.Until.Add(e.cfg.settle())
+	switch left := settled.Sub(e.connector.now()); {
+	case left > shortWait:
 		return sdk.ExportResult{}, later("an earlier attempt got no answer, and SAP has no order with the reference %s yet: waiting until %s for what it may still be working on", cp.Reference, settled.UTC().Format(time.RFC3339))
+	case left > 0:
+		if err := e.connector.pause(ctx, left); err != nil {
+			return sdk.ExportResult{}, failure("wait for what SAP may still be working on", err)
+		}
+		return e.resume(ctx, cp)
 	}
 	if err := e.refuseToCreate(); err != nil {
 		return sdk.ExportResult{}, inDoubt(e.req, err)
@@ -233,7 +244,7 @@ func (e *export) store(ctx context.Context, call rfc.Call) error {
 	if err != nil {
 		return sdk.Errorf(sdk.Internal, "encode the order: %w", err)
 	}
-	payload, err := e.req.StorePayload(ctx, fmt.Sprintf("sap_order_%s_%s.json", e.req.Order.ID, e.reference), data)
+	payload, err := e.req.StorePayload(ctx, fmt.Sprintf("sap_order_%s.json", e.reference), data)
 	if err == nil {
 		e.storageKey = payload.StorageKey
 	}

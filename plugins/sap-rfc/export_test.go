@@ -481,3 +481,32 @@ func (p *pools) only() (*pool, error) {
 	}
 	return nil, fmt.Errorf("there are %d pools", len(p.entries))
 }
+
+// What is left of the settling time is waited for within the attempt, if it is
+// short.
+func TestAShortWaitIsPartOfTheAttempt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sap.fault = func(called string, n int) outcome {
+		if called == createBAPI && n == 1 {
+			return notApplied
+		}
+		return fine
+	}
+	e := b.host.NewExport(nwrfcFields().with(fields{"timeout_seconds": 2, "settle_seconds": 5}).json(), sdktest.SampleOrder())
+	if result, err := e.Run(t.Context()); err != nil || result.GetSuccess() {
+		t.Fatalf("%v, %v", result, err)
+	}
+	began := b.connector.now()
+	result, err := e.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.once(t, result)
+	if waited := b.connector.now().Sub(began); waited != 9*time.Second {
+		t.Errorf("waited %s, want the two time-outs of a call and the settling time", waited)
+	}
+	if lookUps := b.sap.calls[getlistBAPI]; lookUps != 3 {
+		t.Errorf("%d look-ups, want one ahead of the wait, one after it, and the read-back", lookUps)
+	}
+}

@@ -247,7 +247,10 @@ func newBench(t *testing.T) *bench {
 		defer b.mu.Unlock()
 		return b.time
 	}
-	b.connector.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+	b.connector.pause = func(ctx context.Context, d time.Duration) error {
+		b.pass(d)
+		return ctx.Err()
+	}
 	b.connector.transport = func(config) (rfc.Transport, error) { return b.sap, nil }
 	b.host = sdktest.New(t, b.connector)
 	return b

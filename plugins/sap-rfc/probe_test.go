@@ -105,7 +105,7 @@ func TestTheProbeSaysWhatIsWrong(t *testing.T) {
 		code   connectorv1.ErrorCode
 		text   string
 	}{
-		"a config that the schema refuses": {config: fields{"client": "1"}, steps: "", code: connectorv1.ErrorCode_ERROR_CODE_INVALID_CONFIG, text: "client"},
+		"a config that the schema refuses": {config: fields{"client": "1"}, steps: "config!", code: connectorv1.ErrorCode_ERROR_CODE_INVALID_CONFIG, text: "client"},
 		"SAP can't be reached": {
 			set:   func(f *fakeSAP) { f.openErr = &rfc.Error{Class: rfc.Unreachable, Broken: true, Message: "no route"} },
 			steps: "config open!", code: connectorv1.ErrorCode_ERROR_CODE_UNREACHABLE, text: "firewall",
@@ -191,6 +191,9 @@ func TestTheProbeSaysWhatIsWrong(t *testing.T) {
 				c.set(b.sap)
 			}
 			steps, response := probed(t, b, nwrfcFields().with(c.config))
+			if steps == "" {
+				steps = "config!" // the SDK has refused it ahead of any step
+			}
 			if steps != c.steps || response.GetError().GetCode() != c.code || !strings.Contains(response.GetError().GetMessage(), c.text) {
 				t.Errorf("steps %q, error %v\nwant  %q, %v, %q", steps, response.GetError(), c.steps, c.code, c.text)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -13,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim"
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim/gateway"
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim/icf"
@@ -186,6 +190,35 @@ func gone(t *testing.T, sys *sapsim.System) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("%d sessions stay open", sys.Sessions())
+}
+
+// The payload is what SAP was told, to the letter.
+func TestThePayloadIsWhatSAPWasTold(t *testing.T) {
+	t.Parallel()
+	onSAP(t, sapsim.Options{}, func(t *testing.T, s *simulation) {
+		e := s.host.NewExport(s.config.json(), fullOrder())
+		if result, err := e.Run(t.Context()); err != nil || !result.GetSuccess() {
+			t.Fatalf("%v, %v", result, err)
+		}
+		d := s.sys.Documents()[0]
+		told := rfc.Call{Function: d.By, Values: d.Given.Values, Structures: map[string]rfc.Structure{}, Tables: map[string][]rfc.Structure{"RETURN": {}}}
+		for name, row := range d.Given.Structures {
+			told.Structures[name] = rfc.Structure(row)
+		}
+		for name, rows := range d.Given.Tables {
+			// The library does not tell a table without rows from one not sent.
+			for _, row := range rows {
+				told.Tables[name] = append(told.Tables[name], rfc.Structure(row))
+			}
+		}
+		want, err := json.MarshalIndent(told, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(e.Payload.Data)); diff != "" {
+			t.Errorf("told (-) and stored (+) differ:\n%s", diff)
+		}
+	})
 }
 
 // Whatever breaks, whenever, there is one order in the end.

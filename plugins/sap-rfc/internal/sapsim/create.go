@@ -15,7 +15,7 @@ import (
 func createFromDat2(s *Session, in Parameters) (Parameters, error) {
 	c := &creation{session: s, in: in, masters: s.system.options.Masters, quirks: s.system.Quirks()}
 	c.messages.quirks = c.quirks
-	c.document = &Document{User: s.user.Name, Created: s.system.options.Now(), Given: in}
+	c.document = &Document{User: s.user.Name, Created: s.system.options.Now(), By: s.name, Given: s.sent}
 	c.header()
 	c.partners()
 	c.items()
@@ -34,6 +34,7 @@ type creation struct {
 	quirks   Quirks
 	document *Document
 	messages messages
+	numbers  map[string]bool // of the items
 	faulty   map[string]bool // item numbers
 	fatal    bool
 }
@@ -144,30 +145,35 @@ func (c *creation) partners() {
 	}
 }
 
-// xRow finds the row of an X table with the same keys.
-func xRow(table []Row, row Row, keys ...string) Row {
-	for _, x := range table {
-		if !slices.ContainsFunc(keys, func(key string) bool { return x[key] != row[key] }) {
-			return x
-		}
+// xRow finds the row of an X table with the same keys as the i-th row has. It is
+// the i-th one, too, as a rule.
+func xRow(table []Row, i int, row Row, keys ...string) Row {
+	matches := func(x Row) bool {
+		return !slices.ContainsFunc(keys, func(key string) bool { return x[key] != row[key] })
+	}
+	if i < len(table) && matches(table[i]) {
+		return table[i]
+	}
+	if at := slices.IndexFunc(table, matches); at >= 0 {
+		return table[at]
 	}
 	return nil
 }
 
 func (c *creation) items() {
-	numbers := map[string]bool{}
+	c.numbers = map[string]bool{}
 	for i, given := range c.in.Tables["ORDER_ITEMS_IN"] {
-		row := c.flagged(given, xRow(c.in.Tables["ORDER_ITEMS_INX"], given, "ITM_NUMBER"), "ITM_NUMBER")
+		row := c.flagged(given, xRow(c.in.Tables["ORDER_ITEMS_INX"], i, given, "ITM_NUMBER"), "ITM_NUMBER")
 		at := place{parameter: "ORDER_ITEM_IN", row: i + 1}
 		if initial(row["ITM_NUMBER"]) || c.in.Values["INT_NUMBER_ASSIGNMENT"] == "X" {
 			row["ITM_NUMBER"] = fmt.Sprintf("%06d", 10*(i+1))
 		}
 		item := row["ITM_NUMBER"]
-		if numbers[item] {
+		if c.numbers[item] {
 			c.spoil(item, "V1", "363", "Item "+item+" exists already", at, item)
 			continue
 		}
-		numbers[item] = true
+		c.numbers[item] = true
 		c.material(row, at)
 		c.units(row, at)
 		c.document.Items = append(c.document.Items, row)
@@ -205,14 +211,12 @@ func (c *creation) units(row Row, at place) {
 	}
 }
 
-func (c *creation) item(number string) bool {
-	return slices.ContainsFunc(c.document.Items, func(r Row) bool { return r["ITM_NUMBER"] == number })
-}
+func (c *creation) item(number string) bool { return c.numbers[number] }
 
 func (c *creation) schedules() {
 	asked := map[string]*big.Rat{}
 	for i, given := range c.in.Tables["ORDER_SCHEDULES_IN"] {
-		row := c.flagged(given, xRow(c.in.Tables["ORDER_SCHEDULES_INX"], given, "ITM_NUMBER", "SCHED_LINE"), "ITM_NUMBER", "SCHED_LINE")
+		row := c.flagged(given, xRow(c.in.Tables["ORDER_SCHEDULES_INX"], i, given, "ITM_NUMBER", "SCHED_LINE"), "ITM_NUMBER", "SCHED_LINE")
 		at := place{parameter: "ORDER_SCHEDULE_IN", row: i + 1}
 		if item := row["ITM_NUMBER"]; !c.item(item) {
 			c.spoil(item, "V4", "247", "Schedule line without an item: "+item, at, item)
@@ -247,7 +251,7 @@ func rat(text string) *big.Rat {
 func (c *creation) conditions() {
 	for i, given := range c.in.Tables["ORDER_CONDITIONS_IN"] {
 		keys := []string{"ITM_NUMBER", "COND_ST_NO", "COND_COUNT", "COND_TYPE"}
-		row := c.flagged(given, xRow(c.in.Tables["ORDER_CONDITIONS_INX"], given, keys...), keys...)
+		row := c.flagged(given, xRow(c.in.Tables["ORDER_CONDITIONS_INX"], i, given, keys...), keys...)
 		at := place{parameter: "ORDER_CONDITIONS_IN", row: i + 1}
 		item := row["ITM_NUMBER"]
 		if !initial(item) && !c.item(item) {

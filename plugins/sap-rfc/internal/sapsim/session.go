@@ -50,6 +50,8 @@ type Session struct {
 	closed  bool // guarded by mu
 
 	work []*Document // of the running call; otherwise guarded by mu
+	name string      // of the running call
+	sent Parameters  // of the running call, as it came
 }
 
 // Logon opens a session. A failure is a *Failure or ErrDropped. It does not
@@ -172,6 +174,7 @@ func (s *Session) run(name string, in Parameters) (Parameters, error) {
 	if err != nil {
 		return Parameters{}, err
 	}
+	s.name, s.sent = name, in
 	if in, err = f.check(in, s.system.Quirks()); err != nil {
 		return Parameters{}, err
 	}

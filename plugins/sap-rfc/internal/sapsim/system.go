@@ -224,7 +224,8 @@ type Document struct {
 	Partners   []Row
 	Conditions []Row
 	Texts      []Row
-	// Given is the call that created it, as it came.
+	// By is the function that created it, and Given its call, as it came.
+	By    string
 	Given Parameters
 
 	unseen int // look-ups that miss it

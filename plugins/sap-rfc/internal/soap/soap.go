@@ -49,6 +49,7 @@ type Transport struct {
 	options  Options
 	endpoint string
 	http     *http.Client
+	open     atomic.Int64 // sessions
 }
 
 var _ rfc.Transport = (*Transport)(nil)
@@ -98,6 +99,7 @@ func (t *Transport) Describe() rfc.Abilities { return rfc.Abilities{} }
 // Open tries the logon with a call of RFC_PING. Where the user may not call
 // it, the logon has worked.
 func (t *Transport) Open(ctx context.Context) (rfc.Session, error) {
+	t.open.Add(1)
 	s := &session{transport: t}
 	err := s.Ping(ctx)
 	var known *rfc.Error
@@ -105,6 +107,7 @@ func (t *Transport) Open(ctx context.Context) (rfc.Session, error) {
 		err = nil
 	}
 	if err != nil {
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -136,8 +139,13 @@ func (s *session) Function(context.Context, string) (rfc.Function, error) {
 	return rfc.Function{}, rfc.Errorf(rfc.Unsupported, "the RFC service does not describe functions")
 }
 
-// Close only marks the session: there is nothing of it in SAP.
-func (s *session) Close() { s.closed.Store(true) }
+// Close only marks the session: there is nothing of it in SAP. With the last one
+// go the connections, also those that are still being made.
+func (s *session) Close() {
+	if !s.closed.Swap(true) && s.transport.open.Add(-1) == 0 {
+		s.transport.http.CloseIdleConnections()
+	}
+}
 
 // Call posts the call. It is posted once.
 func (s *session) Call(ctx context.Context, call rfc.Call) (rfc.Reply, error) {

@@ -53,17 +53,14 @@ func list(control string, out io.Writer) error {
 		return err
 	}
 	defer resp.Body.Close()
-	var documents []json.RawMessage
+	var documents []struct{ Number string }
 	if err := json.NewDecoder(resp.Body).Decode(&documents); err != nil {
 		return err
 	}
 	lines := json.NewEncoder(out)
 	for _, d := range documents {
-		var known struct{ Number string }
-		if err := json.Unmarshal(d, &known); err != nil {
-			return err
-		}
-		if err := lines.Encode(map[string]any{"name": known.Number, "data": string(d)}); err != nil {
+		// What is in a sales order is not the bytes of the call that has made it.
+		if err := lines.Encode(map[string]any{"name": d.Number}); err != nil {
 			return err
 		}
 	}
