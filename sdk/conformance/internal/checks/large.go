@@ -69,7 +69,8 @@ func largePayload(t *suite.T) {
 	if len(orders) != 1 || orders[0].Data == nil {
 		return
 	}
-	if !strings.Contains(string(orders[0].Data), strings.Repeat("x", 1<<20)) {
+	// An ERP may break a text into lines of its own.
+	if strings.Count(string(orders[0].Data), "x") < 5<<20 {
 		t.Errorf("the order's long text did not arrive")
 	}
 	if len(attempt.Payloads) > 0 && string(attempt.Payloads[len(attempt.Payloads)-1].Data) != string(orders[0].Data) {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -171,7 +172,7 @@ func (s *script) LeaveAck(ctx context.Context, ack Ack) error {
 }
 
 // Vars implements Target.
-func (s *script) Vars() map[string]any { return s.vars }
+func (s *script) Vars() map[string]any { return maps.Clone(s.vars) }
 
 // Proxy implements Network; nil without an upstream.
 func (s *script) Proxy() *sshtest.Proxy { return s.proxy }
