@@ -178,7 +178,9 @@ func (l *lane) runSuspect(t *target, isolated connector.Port) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); d.crashed || d.worked {
+		held := l.probation.holds(now)
 		l.probation.note(d.crashed, now)
+		l.wanted = l.wanted || held && !l.probation.holds(now) // the rest need not run alone
 	}
 	down := l.target != nil && l.target.conn.Health.State == domain.Down
 	return !down && d.hold == 0
