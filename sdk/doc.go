@@ -9,7 +9,8 @@
 //
 // Describe says who the connector is and which config it needs, TestConnection
 // tries a config step by step (see Steps), and Export delivers one order.
-// Implement AckSource, too, if the ERP answers later.
+// Implement AckSource, too, if the ERP answers later, and Resumer to keep first
+// attempts and later ones apart.
 //
 // # Exactly once
 //
@@ -22,7 +23,8 @@
 //  2. Do everything that the ERP can't see, such as uploading under a
 //     temporary name.
 //  3. Store the exact bytes with StorePayload, and call SaveCheckpoint. When
-//     it returns nil the checkpoint is durable; when it fails, stop.
+//     it returns nil the checkpoint is durable; when it fails, stop, and keep
+//     what MayBeSaved says. Checkpoints saves values of a type of yours.
 //  4. Do the one visible step.
 //
 // # Errors
@@ -30,7 +32,8 @@
 // Return an *Error (see Errorf) to say what went wrong and whether a later try
 // may help. It is also a promise: a final *Error says that the ERP does not
 // have the order. Any other error is classified, with the doubt on the safe
-// side; Export's comment says how.
+// side; Export's comment says how, CodeOf with which code. CheckHTTP reads HTTP
+// answers.
 //
 // # Secrets
 //
@@ -41,7 +44,11 @@
 // # Logs
 //
 // Use log/slog with a context (slog.InfoContext). Serve sends it to the host
-// and adds the export's id.
+// and adds the export's id; Logger is for libraries.
 //
-// Package sdktest runs a connector in memory for unit tests.
+// # Tests
+//
+// Package sdktest runs a connector in memory for unit tests, package
+// conformance checks the shipped binary, and package recording plays what an
+// operator has recorded.
 package sdk
