@@ -1,6 +1,7 @@
 package nwrfc
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -91,13 +92,14 @@ func uc(text string) []uint16 { return append(utf16.Encode([]rune(text)), 0) }
 // text is a buffer of the library as text, up to a zero, without blanks at its
 // end.
 func text(buffer []uint16) string {
-	for i, unit := range buffer {
-		if unit == 0 {
-			buffer = buffer[:i]
-			break
-		}
+	if end := slices.Index(buffer, 0); end >= 0 {
+		buffer = buffer[:end]
 	}
-	return strings.TrimRight(string(utf16.Decode(buffer)), " ")
+	end := len(buffer)
+	for end > 0 && buffer[end-1] == ' ' {
+		end--
+	}
+	return string(utf16.Decode(buffer[:end]))
 }
 
 // failure makes an error of what the library reported. calling says that it

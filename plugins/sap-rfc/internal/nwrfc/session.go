@@ -111,6 +111,7 @@ type frame struct {
 	e         errorInfo
 	functions map[string]*description
 	names     map[string]*uint16
+	buffer    []uint16
 }
 
 // open loads the library and opens the connection. The thread that it is called

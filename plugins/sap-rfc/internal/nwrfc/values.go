@@ -310,7 +310,7 @@ func (f *frame) fields(container uintptr, p *variable) (rfc.Structure, error) {
 // get reads a single value by its type.
 func (f *frame) get(container uintptr, name string, v *variable) (string, error) {
 	var rc int32
-	buffer := make([]uint16, max(v.units, 8)+1)
+	buffer := f.room(max(v.units, 8) + 1)
 	switch v.typ {
 	case typeChar:
 		rc = f.lib.getChars(container, f.name(name), &buffer[0], v.units, &f.e)
@@ -336,6 +336,16 @@ func (f *frame) get(container uintptr, name string, v *variable) (string, error)
 	return text(buffer), nil
 }
 
+// room returns an empty buffer, which is good until the next one.
+func (f *frame) room(units uint32) []uint16 {
+	if int(units) > len(f.buffer) {
+		f.buffer = make([]uint16, 2*units)
+	}
+	buffer := f.buffer[:units]
+	clear(buffer)
+	return buffer
+}
+
 // getString reads a value of which only the library knows how long it is as
 // text.
 func (f *frame) getString(container uintptr, name string, v *variable) (string, error) {
@@ -347,7 +357,7 @@ func (f *frame) getString(container uintptr, name string, v *variable) (string, 
 		n++
 	}
 	for range 2 {
-		buffer := make([]uint16, n+1)
+		buffer := f.room(n + 1)
 		var needed uint32
 		switch rc := f.lib.getString(container, f.name(name), &buffer[0], n, &needed, &f.e); rc {
 		case rcOK:
