@@ -13,12 +13,13 @@
 // run both ways. What goes wrong on the way is a [Fault].
 //
 // A System is reached by [System.Logon] and [Session.Call]. Package gateway
-// serves it to the C library in folder sdk, which has the functions of the SAP
-// NetWeaver RFC library; an HTTP server can do the same for SAP's RFC service,
-// where each request is a session of its own.
+// serves it to the C library that package sdk compiles, which has the functions
+// of the SAP NetWeaver RFC library; package icf serves it as SAP's RFC service,
+// where each request is a session of its own. cmd/sapsim is a program of them
+// all.
 //
-// The files: system.go, session.go and fault.go are the machine; function.go and
-// dictionary.go say which functions and structures there are, also by release;
-// create.go, commit.go, read.go, table.go, plain.go and customer.go are the
-// functions; masters.go and messages.go are what they check and say.
+// The files: system.go, session.go and fault.go are the machine; function.go,
+// dictionary.go and layout.go say which functions and structures there are, also
+// by release; create.go, commit.go, read.go, table.go, plain.go and customer.go
+// are the functions; masters.go and messages.go are what they check and say.
 package sapsim

@@ -239,13 +239,10 @@ RC RfcCloseConnection(CONNECTION *h, ERR *e) {
   pthread_mutex_lock(&mutex);
   int valid = h >= slots && h < slots + maxSlots && h->magic == mCONNECTION;
   int busy = valid && h->busy;
+  if (busy) shutdown(h->fd, SHUT_RDWR); /* the call that is under way ends as if the line had dropped */
   pthread_mutex_unlock(&mutex);
   if (!valid) return fail(e, rcINVALID_HANDLE, 5, "RFC_INVALID_HANDLE", "An invalid handle was passed to the API call");
-  if (busy) { /* the call that is under way ends as if the line had dropped */
-    shutdown(h->fd, SHUT_RDWR);
-    return succeed(e);
-  }
-  release(h);
+  if (!busy) release(h);
   return succeed(e);
 }
 
