@@ -6,10 +6,12 @@
 // --node is the interpreter on the machine where the connector will run;
 // without it, the one that runs this script. --proto is the folder that holds
 // orderport/connector/v1/connector.proto.
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import Ajv from 'ajv/dist/2020.js';
+import standaloneCode from 'ajv/dist/standalone/index.js';
 import esbuild from 'esbuild';
 import protobuf from 'protobufjs';
 
@@ -38,6 +40,19 @@ const protocol = {
   },
 };
 
+// The config's check is compiled here, so that a start does not have to.
+const validator = {
+  name: 'validator',
+  setup(build) {
+    build.onResolve({ filter: /^validator$/ }, () => ({ path: 'validator', namespace: 'validator' }));
+    build.onLoad({ filter: /.*/, namespace: 'validator' }, async () => {
+      const schema = JSON.parse(await readFile(path.join(here, 'src/config.schema.json'), 'utf8'));
+      const ajv = new Ajv({ allErrors: true, code: { source: true, esm: true } });
+      return { contents: standaloneCode(ajv, ajv.compile(schema)), resolveDir: here };
+    });
+  },
+};
+
 const outfile = path.join(values.out, 'orderport-connector-filedrop-node');
 await mkdir(values.out, { recursive: true });
 await esbuild.build({
@@ -49,7 +64,7 @@ await esbuild.build({
   target: 'node18',
   format: 'cjs',
   legalComments: 'inline',
-  plugins: [protocol],
+  plugins: [protocol, validator],
   // The host executes a copy that has no name on any disk; without the flag
   // Node.js looks for the file behind the link and ends.
   banner: { js: `#!${values.node} --preserve-symlinks-main` },

@@ -3,9 +3,7 @@
 import net from 'node:net';
 import path from 'node:path';
 import { unlinkSync } from 'node:fs';
-import { selfSigned } from './certificate.mjs';
 import { log } from './log.mjs';
-import { listen } from './server.mjs';
 
 const COOKIE = 'a7a3e3d2c9a04d0b8f1be5f0c6b1d5a1';
 const PROTOCOL = 1;
@@ -27,6 +25,9 @@ async function main(env) {
     return refuse('PLUGIN_UNIX_SOCKET_DIR and PLUGIN_CLIENT_CERT must be set');
   }
 
+  // Late: without the cookie nothing of this is needed.
+  const { selfSigned } = await import('./certificate.mjs');
+  const { listen } = await import('./server.mjs');
   const socket = path.resolve(env.PLUGIN_UNIX_SOCKET_DIR, 'connector');
   const identity = await selfSigned();
   let stopping = false;
