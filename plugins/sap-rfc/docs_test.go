@@ -84,7 +84,8 @@ func TestTheDocsNameEachFieldThatIsFilled(t *testing.T) {
 		"short_text": true, "item_text_id": "0002", "convert": true, "behave_when_error": "save_incomplete",
 	}
 	for _, change := range []fields{
-		nil, all, {"unit_form": "internal", "currency_form": "iso", "text_language": "E"},
+		nil, all,
+		{"unit_form": "internal", "currency_form": "iso", "text_language": "E"},
 		{"reference_field": "REF_1", "lookup": "function", "lookup_function": "Z"},
 		{"reference_field": "REF_1_S", "lookup": "function", "lookup_function": "Z"},
 		{"reference_field": "ASS_NUMBER", "lookup": "function", "lookup_function": "Z"},

@@ -223,7 +223,8 @@ func TestTheProbeLooksUpInEachWay(t *testing.T) {
 	}{
 		"read_table": {fields{"lookup": "read_table"}, readTable, rfc.Reply{Tables: map[string][]rfc.Structure{"DATA": {}, "FIELDS": tableFields(0, 10, 10, 20)}}},
 		"function": {
-			fields{"lookup": "function", "lookup_function": "Z_FIND", "reference_field": "REF_1"}, "Z_FIND",
+			fields{"lookup": "function", "lookup_function": "Z_FIND", "reference_field": "REF_1"},
+			"Z_FIND",
 			rfc.Reply{Values: map[string]string{"E_SEARCHED": "X"}, Tables: map[string][]rfc.Structure{"ORDERS": {}}},
 		},
 	} {

@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -91,7 +90,7 @@ func TestMain(m *testing.M) {
 func throughTheWeb(t *testing.T, s *simulation, _ sapsim.Options) {
 	s.web = icf.New(s.sys, icf.Options{})
 	server := httptest.NewUnstartedServer(s.web)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes are refused on purpose
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // handshakes are refused on purpose
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	s.config = soapFields().with(fields{
@@ -183,13 +182,22 @@ func TestTestConnectionLeavesNothingInSAP(t *testing.T) {
 // gone waits until SAP has no session any more: a close is not waited for.
 func gone(t *testing.T, sys *sapsim.System) {
 	t.Helper()
-	for range 500 {
-		if sys.Sessions() == 0 {
-			return
+	eventually(t, "the end of all sessions", func() bool { return sys.Sessions() == 0 })
+}
+
+// eventually waits for what nobody tells.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(time.Minute)
+	for !done() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("%s does not come", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d sessions stay open", sys.Sessions())
 }
 
 // The payload is what SAP was told, to the letter.
@@ -313,12 +321,7 @@ func TestALateOrderIsWaitedFor(t *testing.T) {
 			s.pass(time.Minute)
 		}
 		hang.Release()
-		for range 500 {
-			if len(s.sys.Documents()) > 0 {
-				break
-			}
-			time.Sleep(10 * time.Millisecond) // nobody is told
-		}
+		eventually(t, "the order", func() bool { return len(s.sys.Documents()) > 0 })
 		result, err := e.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)

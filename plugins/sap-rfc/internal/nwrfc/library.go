@@ -52,6 +52,7 @@ func (l *Libraries) load(path string) (*library, error) {
 	if err != nil {
 		return nil, missing("load %s: %v", file, err)
 	}
+	tameSignals()
 	lib := &library{}
 	if err := lib.bind(handle); err != nil {
 		return nil, missing("%s is not the SAP NetWeaver RFC library: %v", file, err)

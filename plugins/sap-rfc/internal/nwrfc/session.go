@@ -129,6 +129,7 @@ func (s *session) open(t *Transport) (*frame, error) {
 	}
 	f.handle = lib.openConnection(unsafe.SliceData(list), uint32(len(list)), &f.e)
 	runtime.KeepAlive(list)
+	tameSignals()
 	if f.handle == 0 {
 		return nil, openFailure(&f.e, t.parameters)
 	}

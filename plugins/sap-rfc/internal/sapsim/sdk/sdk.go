@@ -38,6 +38,8 @@ type Variant struct {
 	// Chatty makes it name the connection parameters, with their values, when a
 	// logon fails.
 	Chatty bool
+	// Signals makes it handle SIGUSR2 with each logon, on whatever stack there is.
+	Signals bool
 	// Companion makes it need libsapucum.so, from its own folder. Nameless is the
 	// same with one that does not say its name, by which the system's loader
 	// would know that it has it already.
@@ -90,6 +92,9 @@ func Build(folder string, v Variant) (string, error) {
 	}
 	if v.Chatty {
 		arguments = append(arguments, "-DCHATTY")
+	}
+	if v.Signals {
+		arguments = append(arguments, "-DSIGNALS")
 	}
 	if v.Appended > 0 {
 		arguments = append(arguments, fmt.Sprintf("-DAPPENDED=%d", v.Appended))

@@ -15,6 +15,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ func main() {
 	case len(args) == 3 && args[0] == "at" && args[2] == "list":
 		err = list(args[1], os.Stdout)
 	case len(args) == 3 && args[0] == "at" && (args[2] == "reset" || args[2] == "plant"):
-		err = post(args[1] + "/" + args[2])
+		_, err = request(http.MethodPost, args[1]+"/"+args[2])
 	case len(args) == 3 && args[0] == "at" && args[2] == "vars":
 		os.Exit(noVars)
 	default:
@@ -48,13 +49,12 @@ func main() {
 
 // list prints the orders for the conformance checks.
 func list(control string, out io.Writer) error {
-	resp, err := http.Get(control + "/documents")
+	data, err := request(http.MethodGet, control+"/documents")
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
 	var documents []struct{ Number string }
-	if err := json.NewDecoder(resp.Body).Decode(&documents); err != nil {
+	if err := json.Unmarshal(data, &documents); err != nil {
 		return err
 	}
 	lines := json.NewEncoder(out)
@@ -67,15 +67,20 @@ func list(control string, out io.Writer) error {
 	return nil
 }
 
-func post(url string) error {
-	resp, err := http.Post(url, "application/json", nil)
+// request returns the answer of the system's control.
+func request(method, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, url, nil)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		text, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("%s: %s %s", url, resp.Status, text)
+	data, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= 300 {
+		err = fmt.Errorf("%s: %s %s", url, resp.Status, data)
 	}
-	return nil
+	return data, err
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim"
@@ -40,7 +40,7 @@ func serve(folder string, in io.Reader, out io.Writer) error {
 	defer reached.Close()
 	service := icf.New(system, icf.Options{})
 	web := httptest.NewUnstartedServer(service)
-	web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	web.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	web.StartTLS()
 	defer web.CloseClientConnections()
 	control := httptest.NewServer(newControl(system, service))
