@@ -2,6 +2,7 @@ package icf
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -50,7 +51,12 @@ func (n *naive) post(function string) (int, string) {
 
 func (n *naive) try(function string) (int, string, error) {
 	n.t.Helper()
-	req, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, n.url, strings.NewReader(
+	return n.tryWithin(n.t.Context(), function)
+}
+
+func (n *naive) tryWithin(ctx context.Context, function string) (int, string, error) {
+	n.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url, strings.NewReader(
 		`<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>`+function+`</e:Body></e:Envelope>`))
 	if err != nil {
 		n.t.Fatal(err)
@@ -226,8 +232,12 @@ func TestACallGoesOnWithoutItsClient(t *testing.T) {
 	t.Parallel()
 	sys, _, client := start(t, sapsim.Options{}, Options{})
 	hang := sys.Inject(sapsim.Fault{Function: wrapper, Nth: 1, Moment: sapsim.Before, Trouble: sapsim.Hang})
-	client.http = &http.Client{Transport: client.http.Transport, Timeout: 100 * time.Millisecond}
-	if _, _, err := client.try(newOrder(wrapper, "0000004711", "A", "<RETURN/>")); err == nil {
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-hang.Met()
+		leave()
+	}()
+	if _, _, err := client.tryWithin(ctx, newOrder(wrapper, "0000004711", "A", "<RETURN/>")); err == nil {
 		t.Fatal("the call was not given up")
 	}
 	if n := len(sys.Documents()); n != 0 {
