@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#ifdef SIGNALS
+#include <signal.h>
+#endif
 
 enum { opLOGON = 1, opPING, opDESCRIBE, opINVOKE, opRESET };
 enum { maxSlots = 4096 };
@@ -198,7 +201,21 @@ static void chat(const CPARAM *p, uint32_t n, ERR *e) {
 #endif
 }
 
+/* grab installs a signal handler without a stack of its own. */
+#ifdef SIGNALS
+static void onSignal(int number) { (void)number; }
+static void grab(void) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = onSignal;
+  sigaction(SIGUSR2, &action, NULL);
+}
+#else
+static void grab(void) {}
+#endif
+
 CONNECTION *RfcOpenConnection(const CPARAM *p, uint32_t n, ERR *e) {
+  grab();
   static const char *names[] = {"ASHOST", "GWHOST", "MSHOST", "WSHOST"};
   const UC *host = NULL, *level = parameter(p, n, "TRACE");
   for (int i = 0; i < 4 && !host; i++) host = parameter(p, n, names[i]);
