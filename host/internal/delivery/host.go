@@ -67,40 +67,32 @@ func (e *Engine) register(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// forever is a time after which nobody is dead: it makes Lost return only what
-// hosts that are known to be stopped have left, and what has overrun its lease.
-const forever = 365 * 24 * time.Hour
-
 // beat keeps the host alive in the database and takes over from the dead.
 //
-// Others count as dead only after this host itself has reached the database for
-// as long as they must have been silent: when the database comes back after an
-// outage, everybody's last heartbeat is old.
+// Who counts as dead, see judge.
 func (e *Engine) beat(ctx context.Context) {
 	ticker := time.NewTicker(e.o.Knobs.BeatEvery)
 	defer ticker.Stop()
-	var reachedSince, beaten, counted time.Time
+	var beaten, counted time.Time
+	judge := judge{deadAfter: e.o.Knobs.DeadAfter}
 	for {
 		beaten = time.Now()
 		if err := e.beatOnce(ctx); err != nil {
 			if ctx.Err() != nil {
 				return
 			}
-			if !reachedSince.IsZero() {
+			if judge.failed() {
 				e.log.Error("heartbeat failed; going on until it works", "error", err)
 			}
-			reachedSince = time.Time{}
 			e.unreachable.Store(&err)
 		} else {
-			if reachedSince.IsZero() {
-				reachedSince = beaten
-			}
 			e.unreachable.Store(nil)
 			if beaten.Sub(counted) >= e.o.Knobs.DeadAfter {
 				e.countHosts(ctx)
 				counted = beaten
 			}
-			e.takeOver(ctx, takeover{beaten: beaten, judges: beaten.Sub(reachedSince) >= e.o.Knobs.DeadAfter})
+			silence, judges := judge.reached(time.Now())
+			e.takeOver(ctx, takeover{beaten: beaten, silence: silence, judges: judges})
 		}
 		select {
 		case <-ctx.Done():

@@ -17,10 +17,11 @@ const lostPage = 500
 // takeover is one look for what others have left.
 type takeover struct {
 	beaten time.Time // when this host's last heartbeat began
-	// judges says that this host has reached the database for long enough to
-	// tell who is silent. Until then it takes over only from hosts that are
-	// known to be stopped: who lives may be about to record a result.
-	judges bool
+	// silence is how long a host must have been silent to be dead, if this one
+	// judges that. Until then it takes over only from hosts that are known to be
+	// stopped: who lives may be about to record a result.
+	silence time.Duration
+	judges  bool
 }
 
 // takeOver plans anew what dead hosts were at.
@@ -49,11 +50,7 @@ func (e *Engine) takeOver(ctx context.Context, t takeover) {
 }
 
 func (e *Engine) takeOverPage(ctx context.Context, t takeover) (lost, taken int, err error) {
-	deadAfter := e.o.Knobs.DeadAfter
-	if !t.judges {
-		deadAfter = forever
-	}
-	exports, err := e.o.Store.Lost(ctx, deadAfter, e.o.Registry.Types(), lostPage)
+	exports, err := e.o.Store.Lost(ctx, t.silence, e.o.Registry.Types(), lostPage)
 	if err != nil || len(exports) == 0 {
 		return 0, 0, err
 	}

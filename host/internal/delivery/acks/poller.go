@@ -16,7 +16,10 @@ import (
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 
+	"github.com/orderport/orderport/sdk/port"
+
 	"github.com/orderport/orderport/host/internal/connector"
+	"github.com/orderport/orderport/host/internal/delivery/circuit"
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/store"
 )
@@ -237,7 +240,7 @@ func (p *Poller) due(ctx context.Context) ([]domain.Connection, error) {
 		s := p.scheduleOf(conn)
 		s.mine = conn.Health.State != domain.Down && mine(conn)
 		if !s.asOf.Equal(conn.UpdatedAt) {
-			s.next, s.asOf = now, conn.UpdatedAt // its config may say something else now
+			s.next, s.asOf, s.failed = now, conn.UpdatedAt, 0 // its config may say something else now
 		}
 		if s.running || now.Before(s.next) || !s.mine {
 			continue
@@ -316,9 +319,6 @@ func draw(host, connection uuid.UUID) uint64 {
 	return h.Sum64()
 }
 
-// longestPause bounds how rarely a connection is polled whose polls fail.
-const longestPause = 10 * time.Minute
-
 func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	config, err := p.o.OpenConfig(conn)
 	if err == nil {
@@ -331,7 +331,7 @@ func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	pause := s.every
 	if err != nil {
 		s.failed++
-		pause = max(min(pause<<min(s.failed, 10), max(pause, longestPause)), retryAfter(err))
+		pause = max(pause, circuit.Pause(codeOf(err), s.failed, rand.Float64()), retryAfter(err))
 	} else {
 		s.failed = 0
 	}
@@ -341,6 +341,15 @@ func (p *Poller) pollPlanned(ctx context.Context, conn domain.Connection) {
 	if err != nil && ctx.Err() == nil {
 		p.o.Logger.Warn("acks could not be polled", "connection", conn.ID, "error", err)
 	}
+}
+
+// codeOf is why a poll failed: the connector's reason, or that of an outage.
+func codeOf(err error) port.Code {
+	var failed *connector.FetchError
+	if errors.As(err, &failed) {
+		return port.CodeOf(failed.Report.GetCode())
+	}
+	return port.Unreachable
 }
 
 // mostPatience bounds what a connector may ask for.

@@ -588,6 +588,33 @@ func TestAConnectorThatAsksForAPauseGetsIt(t *testing.T) {
 	})
 }
 
+func TestPollsThatFailAreRepeatedLikeProbes(t *testing.T) {
+	t.Parallel()
+	failing := func(code connectorv1.ErrorCode) error {
+		return &connector.FetchError{Report: &connectorv1.Error{Code: code, Retryable: true}}
+	}
+	for _, tc := range []struct {
+		name     string
+		err      error
+		from, to int // polls in the first hour, at an interval of a second
+	}{
+		{"an outage: once a minute", failing(connectorv1.ErrorCode_ERROR_CODE_TIMEOUT), 50, 66},
+		{"a fault of no connector: the same", errors.New("the stream broke"), 50, 66},
+		{"wrong credentials: hardly ever", failing(connectorv1.ErrorCode_ERROR_CODE_AUTHENTICATION_FAILED), 2, 4},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l, p := &ledger{connections: []domain.Connection{conn}}, &target{failFetch: tc.err}
+				run(t, l, p, func() string { return `{"ack_poll_seconds": 1}` }, time.Hour, func(*acks.Poller) {})
+				if n := p.count(); n < tc.from || n > tc.to {
+					t.Errorf("%d polls in an hour, want %d to %d", n, tc.from, tc.to)
+				}
+			})
+		})
+	}
+}
+
 func TestOfSeveralHostsOnePollsEachConnection(t *testing.T) {
 	t.Parallel()
 	hosts := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}

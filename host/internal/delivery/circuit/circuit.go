@@ -96,6 +96,12 @@ func Due(h domain.Health, now time.Time) bool {
 	return h.State == domain.Down && (h.NextProbeAt == nil || !now.Before(*h.NextProbeAt))
 }
 
+// Pause is how long to leave a target alone after so many failures in a row,
+// counting from 1. Wrong credentials are not presented again soon.
+func Pause(code port.Code, inARow int, jitter float64) time.Duration {
+	return probeAfter(code, inARow-1, jitter)
+}
+
 // probeAfter is the pause before the probe that follows the given number of
 // failed ones. jitter is from 0 to 1 and makes the pause up to a fifth longer.
 func probeAfter(code port.Code, failed int, jitter float64) time.Duration {
