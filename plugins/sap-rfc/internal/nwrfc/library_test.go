@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/rfc"
+	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim"
 	"github.com/orderport/orderport/plugins/sap-rfc/internal/sapsim/sdk"
 )
 
@@ -68,5 +69,22 @@ func TestLibrariesAreLoadedOnce(t *testing.T) {
 	old, err := own.load(builds.Folder(t, sdk.Variant{Old: true}))
 	if err != nil || old == first || old.cancel != nil || first.cancel == nil {
 		t.Errorf("the copies mix: %v", err)
+	}
+}
+
+// A library that lays its structs out in another way is not used for anything.
+func TestAnUnknownLayoutIsNoticed(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, sapsim.Options{}, sdk.Variant{Shifted: true})
+	s := l.open(t)
+	_, describing := s.Function(t.Context(), create)
+	_, calling := s.Call(t.Context(), order())
+	for _, err := range []error{describing, calling} {
+		if e := rfc.As(err); e.Class != rfc.NoLibrary || e.Sent || !strings.Contains(e.Message, "7500.0.12") {
+			t.Errorf("%#v", err)
+		}
+	}
+	if n := l.system.Calls(create); n != 0 {
+		t.Errorf("%d calls", n)
 	}
 }

@@ -61,6 +61,9 @@ func (f *frame) describe(name string) (*description, error) {
 		if f.lib.getParamDesc(d.handle, i, &p, &f.e) != rcOK {
 			return nil, f.e.failure(false)
 		}
+		if !p.plausible() {
+			return nil, rfc.Errorf(rfc.NoLibrary, "version %s of the library describes parameters in a layout that the connector does not know", f.lib.version())
+		}
 		if err := f.parameter(d, &p); err != nil {
 			return nil, err
 		}
@@ -71,6 +74,15 @@ func (f *frame) describe(name string) (*description, error) {
 
 // directions are the values of RFC_DIRECTION.
 var directions = map[int32]rfc.Direction{1: rfc.Import, 2: rfc.Export, 3: rfc.Changing, 7: rfc.Tables}
+
+// plausible says that a description can be one: the layout of the library's
+// structs is published by others than SAP, and patch levels may differ.
+func (p *parameterDesc) plausible() bool {
+	const longest = 1 << 24
+	name := text(p.name[:])
+	_, directed := directions[p.direction]
+	return name != "" && strings.ToUpper(name) == name && directed && p.typ >= 0 && p.typ < 64 && p.nucLength < longest && p.ucLength < longest && p.optional <= 1
+}
 
 func (f *frame) parameter(d *description, p *parameterDesc) error {
 	name := text(p.name[:])

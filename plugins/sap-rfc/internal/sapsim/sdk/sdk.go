@@ -40,6 +40,8 @@ type Variant struct {
 	Chatty bool
 	// Signals makes it handle SIGUSR2 with each logon, on whatever stack there is.
 	Signals bool
+	// Shifted makes it describe parameters in another layout than is published.
+	Shifted bool
 	// Companion makes it need libsapucum.so, from its own folder. Nameless is the
 	// same with one that does not say its name, by which the system's loader
 	// would know that it has it already.
@@ -95,6 +97,9 @@ func Build(folder string, v Variant) (string, error) {
 	}
 	if v.Signals {
 		arguments = append(arguments, "-DSIGNALS")
+	}
+	if v.Shifted {
+		arguments = append(arguments, "-DSHIFTED")
 	}
 	if v.Appended > 0 {
 		arguments = append(arguments, fmt.Sprintf("-DAPPENDED=%d", v.Appended))

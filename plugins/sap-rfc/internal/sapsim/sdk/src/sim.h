@@ -24,9 +24,14 @@ typedef struct {
   UC key[128], message[512], cls[21], type[2], number[4], v[4][51];
   unsigned char more[APPENDED];
 } ERR;
+/* SHIFTED is a patch level whose structs differ from what is published. */
 typedef struct {
   UC name[31];
+#ifdef SHIFTED
+  RC direction, type;
+#else
   RC type, direction;
+#endif
   uint32_t nuc, uc, decimals;
   void *td;
   UC def[31], text[80];
