@@ -47,6 +47,10 @@ const readers = 4
 // Store is a store.Store in an SQLite file.
 type Store struct {
 	writer *sql.DB // one connection
+	// turn lets one transaction of ours at a time wait for the writer. It picks
+	// among those who wait at random, and the job queue, which asks for it
+	// directly, must not lose for seconds against a crowd.
+	turn   chan struct{}
 	reader *sql.DB
 	wake   Wake
 	clock  func() time.Time
@@ -72,7 +76,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
-	s := &Store{writer: writer, wake: opts.Wake, clock: opts.Now, path: path, opened: opened}
+	s := &Store{writer: writer, turn: make(chan struct{}, 1), wake: opts.Wake, clock: opts.Now, path: path, opened: opened}
 	if s.wake == nil {
 		s.wake = func(context.Context, *sql.Tx, []uuid.UUID) error { return nil }
 	}
@@ -157,7 +161,7 @@ func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microseco
 // inTx runs run in a transaction. Waiting for the writer ends with ctx; what
 // runs after that is short and is not interrupted.
 func (s *Store) inTx(ctx context.Context, what string, run func(ctx context.Context, tx *sql.Tx) error) error {
-	conn, err := s.writer.Conn(ctx)
+	conn, err := s.takeWriter(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -169,6 +173,16 @@ func (s *Store) inTx(ctx context.Context, what string, run func(ctx context.Cont
 		return fmt.Errorf("%s: %w", what, translate(err))
 	}
 	return nil
+}
+
+func (s *Store) takeWriter(ctx context.Context) (*sql.Conn, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-s.turn }()
+	return s.writer.Conn(ctx)
 }
 
 func transact(ctx context.Context, conn *sql.Conn, run func(ctx context.Context, tx *sql.Tx) error) error {
