@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +60,7 @@ func (m mutants) profile(t *testing.T, name string, kind profile.Kind) Target {
 		},
 		Sizes: profile.Sizes{
 			Repeats: 4, Starts: 4, Parallel: 6, Leaks: 25, Fuzz: 60, Acks: 60, Lines: 10_000, Configs: 40,
-			IdleFor: profile.Duration(400 * time.Millisecond), Watch: profile.Duration(150 * time.Millisecond),
+			IdleFor: profile.Duration(1200 * time.Millisecond), Watch: profile.Duration(150 * time.Millisecond),
 			StalledCall: profile.Duration(600 * time.Millisecond),
 		},
 		PreviousSchema: "internal/mutant/config.schema.json",
@@ -66,7 +68,7 @@ func (m mutants) profile(t *testing.T, name string, kind profile.Kind) Target {
 
 		Limits: profile.Limits{
 			Slack: profile.Duration(500 * time.Millisecond), Orphan: profile.Duration(time.Second),
-			Start: profile.Duration(4 * time.Second),
+			Start: profile.Duration(4 * time.Second), Call: profile.Duration(10 * time.Second),
 		},
 	}
 	if kind == profile.SFTP {
@@ -89,22 +91,73 @@ func find(t *testing.T, id string) suite.Check {
 	return suite.Check{}
 }
 
+// trial is one check on one connector.
+type trial struct {
+	name     string
+	check    suite.Check
+	prepared *suite.Suite
+	err      error // why there is none
+	result   suite.Result
+}
+
+// atOneTime is how many trials run together. They mostly wait.
+const atOneTime = 6
+
+// wanted says whether -run names the subtest. Trials run before their subtests,
+// so it would otherwise not save any time.
+func wanted(name string) bool {
+	_, pattern, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
+	if !ok {
+		return true
+	}
+	matched, err := regexp.MatchString(pattern, strings.ReplaceAll(name, " ", "_"))
+	return err != nil || matched
+}
+
+// runAll runs the trials, those that measure time or resources by themselves.
+func runAll(t *testing.T, trials []*trial) {
+	t.Helper()
+	trials = slices.DeleteFunc(slices.Clone(trials), func(one *trial) bool { return !wanted(one.name) })
+	slots := make(chan struct{}, atOneTime)
+	var group sync.WaitGroup
+	for _, alone := range []bool{false, true} {
+		for _, one := range trials {
+			if one.err != nil || one.check.Alone != alone {
+				continue
+			}
+			if alone {
+				one.result = one.prepared.RunCheck(t.Context(), one.check)
+				continue
+			}
+			slots <- struct{}{}
+			group.Go(func() {
+				defer func() { <-slots }()
+				one.result = one.prepared.RunCheck(t.Context(), one.check)
+			})
+		}
+		group.Wait()
+	}
+}
+
 func TestMutantsAreCaught(t *testing.T) {
-	t.Parallel()
 	m := buildMutants(t)
+	var trials []*trial
 	for _, s := range sabotage.All() {
 		kind := s.Target
 		if kind == "" {
 			kind = profile.Directory
 		}
-		target := m.profile(t, s.Name, kind)
+		one := &trial{name: s.Name, check: find(t, s.Check)}
+		one.prepared, one.err = suite.Prepare(t.Context(), m.profile(t, s.Name, kind))
+		trials = append(trials, one)
+	}
+	runAll(t, trials)
+	for i, s := range sabotage.All() {
 		t.Run(s.Name, func(t *testing.T) {
-			t.Parallel()
-			prepared, err := suite.Prepare(t.Context(), target)
-			if err != nil {
-				t.Fatal(err)
+			if trials[i].err != nil {
+				t.Fatal(trials[i].err)
 			}
-			result := prepared.RunCheck(t.Context(), find(t, s.Check))
+			result := trials[i].result
 			problems := strings.Join(result.Problems, "\n")
 			if result.Outcome != suite.Failed {
 				t.Fatalf("%s %s (%s), want it to fail: the connector %s", s.Check, result.Outcome, result.Reason, s.What)
@@ -117,29 +170,33 @@ func TestMutantsAreCaught(t *testing.T) {
 }
 
 func TestASoundConnectorPassesEverything(t *testing.T) {
-	t.Parallel()
 	m := buildMutants(t)
+	var trials []*trial
 	for _, sound := range []struct {
 		name string
 		kind profile.Kind
 	}{{sabotage.Sound, profile.Directory}, {sabotage.Sound, profile.SFTP}, {sabotage.Plain, profile.Directory}} {
-		target := m.profile(t, sound.name, sound.kind)
-		prepared, err := suite.Prepare(t.Context(), target)
+		prepared, err := suite.Prepare(t.Context(), m.profile(t, sound.name, sound.kind))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, check := range checks.All() {
-			t.Run(fmt.Sprintf("%s %s %s", sound.name, sound.kind, check.ID), func(t *testing.T) {
-				t.Parallel()
-				result := prepared.RunCheck(t.Context(), check)
-				if result.Outcome == suite.Failed {
-					t.Error(strings.Join(result.Problems, "\n"))
-				}
-				if result.Outcome == suite.Skipped {
-					t.Logf("does not apply: %s", result.Reason)
-				}
+			trials = append(trials, &trial{
+				name: fmt.Sprintf("%s %s %s", sound.name, sound.kind, check.ID), check: check, prepared: prepared,
 			})
 		}
+	}
+	runAll(t, trials)
+	for _, one := range trials {
+		t.Run(one.name, func(t *testing.T) {
+			switch one.result.Outcome {
+			case suite.Passed:
+			case suite.Failed:
+				t.Error(strings.Join(one.result.Problems, "\n"))
+			case suite.Skipped:
+				t.Logf("does not apply: %s", one.result.Reason)
+			}
+		})
 	}
 }
 

@@ -19,6 +19,13 @@ func All() []suite.Check {
 		shutdown(),
 		leaks(),
 		large(),
+		export(),
+		concurrency(),
+		cancellation(),
+		kill(),
+		moments(),
+		text(),
+		malformed(),
 		acks(),
 	)
 }

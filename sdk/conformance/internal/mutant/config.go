@@ -40,6 +40,9 @@ func (m *mutant) decode(connection *connectorv1.Connection) (config, *connectorv
 	if err != nil {
 		return c, fault(port.Internal, "the schema: %v", err)
 	}
+	if m.is("panics-on-nonsense") && !json.Valid(connection.GetConfig()) {
+		panic("what is this?")
+	}
 	violations := m.overlook(s.Validate(connection.GetConfig()), connection.GetConfig())
 	if len(violations) > 0 {
 		e := fault(port.InvalidConfig, "the config is not valid: %s", violations[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,6 @@ import (
 	"path"
 	"regexp"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protojson"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
@@ -22,14 +21,22 @@ func (s *service) Export(stream connectorv1.ConnectorService_ExportServer) error
 	if err != nil {
 		return err
 	}
+	if first.GetStart() == nil && s.is("hangs-without-start") {
+		<-stream.Context().Done()
+	}
+	defer s.busy()()
 	e := &export{mutant: s.mutant, stream: stream, start: first.GetStart()}
 	e.leak(e.start)
 	result, err := e.run(stream.Context())
 	if err != nil {
+		s.cut.Store(true)
 		return err // cut off: the next attempt finds out
 	}
 	result.ExportId = e.start.GetExportId()
 	result.Success = result.GetError() == nil
+	if err := e.spoil(result); err != nil {
+		return err
+	}
 	id := e.start.GetExportId()
 	if s.is("logs-without-export-id") {
 		id = ""
@@ -52,6 +59,7 @@ type export struct {
 // checkpoint is what the host remembers between attempts.
 type checkpoint struct {
 	Temporary string `json:"temporary"`
+	Place     string `json:"place"`
 }
 
 var exportID = regexp.MustCompile(`^[0-9a-f-]{36}$`)
@@ -66,16 +74,27 @@ func (e *export) run(ctx context.Context) (*connectorv1.ExportResult, error) {
 	if e.config, invalid = e.decode(e.start.GetConnection()); invalid != nil {
 		return failed(e.inDoubt(invalid)), nil
 	}
+	e.config = e.shared(e.config)
 	if e.data, invalid = e.document(); invalid != nil {
+		e.deliverNonsense()
 		return failed(e.inDoubt(invalid)), nil
 	}
+	if e.stuck() {
+		return failed(fault(port.Unreachable, "stuck since a call timed out")), nil
+	}
 	var err error
-	if e.at, err = e.open(ctx, e.config); err != nil {
+	dialing := ctx
+	if e.is("export-outlives-deadline") {
+		dialing = context.WithoutCancel(ctx)
+	}
+	if e.at, err = e.open(dialing, e.config); err != nil {
 		return e.failure(ctx, "connect", err)
 	}
 	defer e.at.close()
 	// A server that hangs must not hang the call.
-	defer context.AfterFunc(ctx, e.at.close)()
+	if !e.is("outlives-cancel") {
+		defer context.AfterFunc(ctx, e.at.close)()
+	}
 	if e.start.GetResume() != nil && e.start.GetResume().Checkpoint != nil {
 		return e.resume(ctx)
 	}
@@ -98,6 +117,7 @@ func (e *export) inDoubt(err *connectorv1.Error) *connectorv1.Error {
 // there is nobody to report to.
 func (e *export) failure(ctx context.Context, what string, err error) (*connectorv1.ExportResult, error) {
 	if ctx.Err() != nil {
+		e.stalled.Store(true)
 		return nil, ctx.Err()
 	}
 	e.tell(&what)
@@ -119,19 +139,39 @@ func (e *export) document() ([]byte, *connectorv1.Error) {
 	if invalid := checkOrder(e.start.GetDraftOrder()); invalid != nil {
 		return nil, invalid
 	}
-	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(e.start.GetDraftOrder())
+	if e.is("needs-optional-fields") && e.start.GetDraftOrder().Notes == nil {
+		return nil, fault(port.InvalidOrder, "the order has no notes")
+	}
+	data, err := e.appendixA(e.start.GetConnection().GetOrgSlug(), e.start.GetDraftOrder())
 	if err != nil {
 		return nil, fault(port.InvalidOrder, "the order can't be written as JSON")
 	}
+	data = e.garble(data)
 	if len(data) > maxPayload && !e.is("delivers-beyond-limit") {
 		return nil, fault(port.InvalidOrder, "the order has %d bytes, more than %d", len(data), maxPayload)
 	}
 	return data, nil
 }
 
-func (e *export) name() string { return "order_" + e.start.GetExportId() + ".json" }
+func (e *export) name() string {
+	switch e.broken {
+	case "names-by-order":
+		return "order_" + e.start.GetDraftOrder().GetId() + ".json"
+	case "new-name-each-attempt", "other-ref-each-attempt":
+		return fmt.Sprintf("order_%s.%d.json", e.start.GetExportId(), e.start.GetAttempt())
+	}
+	return "order_" + e.start.GetExportId() + ".json"
+}
 
-func (e *export) final() string { return path.Join(e.config.Dir, e.name()) }
+func (e *export) final() string {
+	switch e.broken {
+	case "path-from-order":
+		return path.Join(e.config.Dir, "in", e.start.GetDraftOrder().GetCustomer().GetId())
+	case "other-ref-each-attempt":
+		return path.Join(e.config.Dir, "order_"+e.start.GetExportId()+".json")
+	}
+	return path.Join(e.config.Dir, e.name())
+}
 
 func (e *export) removeLeftovers() error {
 	infos, err := e.at.list(e.config.Dir)
@@ -139,7 +179,8 @@ func (e *export) removeLeftovers() error {
 		return err
 	}
 	for _, info := range infos {
-		if strings.HasPrefix(info.Name(), e.name()+".") && strings.HasSuffix(info.Name(), ".tmp") {
+		own := strings.HasPrefix(info.Name(), e.name()+".") && !e.is("leaves-temporaries") || e.is("cleans-directory")
+		if own && strings.HasSuffix(info.Name(), ".tmp") {
 			if err := e.at.remove(path.Join(e.config.Dir, info.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -154,11 +195,17 @@ func (e *export) deliver(ctx context.Context) (*connectorv1.ExportResult, error)
 		return refused, err
 	}
 	temporary := fmt.Sprintf("%s.%d.tmp", e.name(), e.start.GetAttempt())
+	if e.is("writes-in-place") {
+		return e.writeInPlace(ctx)
+	}
 	if err := e.at.write(path.Join(e.config.Dir, temporary), e.data); err != nil {
 		_ = e.at.remove(path.Join(e.config.Dir, temporary))
 		return e.failure(ctx, "write the order", err)
 	}
-	if refused, err := e.save(checkpoint{Temporary: temporary}); refused != nil || err != nil {
+	if e.is("no-checkpoint") {
+		return e.publish(ctx, temporary, false)
+	}
+	if refused, err := e.save(ctx, checkpoint{Temporary: temporary, Place: e.place()}); refused != nil || err != nil {
 		return refused, err
 	}
 	return e.publish(ctx, temporary, false)
@@ -166,9 +213,29 @@ func (e *export) deliver(ctx context.Context) (*connectorv1.ExportResult, error)
 
 // publish makes the visible step.
 func (e *export) publish(ctx context.Context, temporary string, recovered bool) (*connectorv1.ExportResult, error) {
+	if e.is("copies-late") || e.is("copies-on-resume") && e.start.GetResume() != nil {
+		return e.copyOut(ctx, temporary)
+	}
+	if wrong := e.misstep(ctx, temporary); wrong != nil {
+		return wrong, nil
+	}
+	if e.is("success-before-visible") {
+		e.publishLater(temporary)
+		return e.success(recovered), nil
+	}
+	if e.is("replaces-foreign") {
+		_ = e.at.remove(e.final())
+	}
 	err := e.at.rename(path.Join(e.config.Dir, temporary), e.final())
 	if errors.Is(err, fs.ErrNotExist) {
-		recovered, err = true, nil // the other attempt was faster
+		recovered, err = true, e.directory() // the other attempt was faster
+	}
+	if errors.Is(err, errConflict) && e.holdsOrder() {
+		// A death between the two halves of a rename has left both names.
+		recovered, err = true, e.at.remove(path.Join(e.config.Dir, temporary))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 	}
 	if err != nil {
 		return e.failure(ctx, "rename the order", err)
@@ -193,12 +260,29 @@ func (e *export) success(recovered bool) *connectorv1.ExportResult {
 func (e *export) resume(ctx context.Context) (*connectorv1.ExportResult, error) {
 	var c checkpoint
 	if err := json.Unmarshal(e.start.GetResume().GetCheckpoint(), &c); err != nil || c.Temporary == "" {
+		if e.is("guesses-checkpoint") {
+			return e.deliver(ctx)
+		}
 		return failed(fault(port.OutcomeUnknown, "the checkpoint can't be read")), nil
 	}
-	e.key = e.start.GetResume().GetPayload().GetStorageKey()
+	if c.Place != e.place() && !e.is("forgets-place") {
+		return failed(fault(port.OutcomeUnknown, "an earlier attempt worked at another place")), nil
+	}
+	if !e.is("forgets-storage-key") {
+		e.key = e.start.GetResume().GetPayload().GetStorageKey()
+	}
 	_, err := e.at.stat(path.Join(e.config.Dir, c.Temporary))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if e.is("lost-answer-forgotten") {
+			return e.copyOut(ctx, c.Temporary)
+		}
+		if _, gone := e.at.stat(e.final()); gone != nil && e.is("redelivers-consumed") {
+			return e.deliver(ctx)
+		}
+		if err := e.directory(); err != nil {
+			return e.failure(ctx, "look for the directory", err)
+		}
 		return e.success(true), nil
 	case err != nil:
 		return e.failure(ctx, "look for the order", err)
@@ -206,66 +290,17 @@ func (e *export) resume(ctx context.Context) (*connectorv1.ExportResult, error) 
 	return e.publish(ctx, c.Temporary, false)
 }
 
-// store hands the payload to the host, in chunks. A result means that the host
-// has refused.
-func (e *export) store() (*connectorv1.ExportResult, error) {
-	name := e.name()
-	for rest := e.data; ; {
-		chunk := rest[:min(len(rest), port.MaxChunk)]
-		if e.is("one-chunk") {
-			chunk = rest
-		}
-		rest = rest[len(chunk):]
-		if err := e.stream.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_StorePayload{
-			StorePayload: &connectorv1.StorePayload{FileName: name, Data: chunk, Last: len(rest) == 0},
-		}}); err != nil {
-			return nil, err
-		}
-		name = ""
-		if len(rest) == 0 {
-			break
-		}
+// directory fails unless the directory is there: without it every file is gone.
+func (e *export) directory() error {
+	if e.is("trusts-missing-directory") {
+		return nil
 	}
-	answer, refused, err := e.answer()
-	e.key = answer.GetPayloadStored().GetStorageKey()
-	return refused, err
+	_, err := e.at.stat(e.config.Dir)
+	return err
 }
 
-// save hands a checkpoint to the host.
-func (e *export) save(c checkpoint) (*connectorv1.ExportResult, error) {
-	data, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.stream.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_SaveCheckpoint{
-		SaveCheckpoint: &connectorv1.SaveCheckpoint{Data: data, ExternalRef: e.name()},
-	}}); err != nil {
-		return nil, err
-	}
-	_, refused, err := e.answer()
-	if reason := refused.GetError().GetDetails()["refusal"]; reason == "REFUSAL_REASON_SUPERSEDED" {
-		_ = e.at.remove(path.Join(e.config.Dir, c.Temporary)) // nothing names it
-	}
-	return refused, err
-}
-
-// answer waits for what the host says, past messages that it does not know.
-func (e *export) answer() (*connectorv1.ExportRequest, *connectorv1.ExportResult, error) {
-	for {
-		message, err := e.stream.Recv()
-		if err != nil {
-			return nil, nil, err
-		}
-		if e.stopping.Load() && e.is("final-error-at-stop") {
-			return nil, failed(fault(port.Conflict, "the connector is stopping")), nil
-		}
-		switch m := message.GetMessage().(type) {
-		case *connectorv1.ExportRequest_PayloadStored, *connectorv1.ExportRequest_CheckpointSaved:
-			return message, nil, nil
-		case *connectorv1.ExportRequest_Refused:
-			refused := fault(port.Internal, "the host refused: %s", m.Refused.GetMessage())
-			refused.Details = map[string]string{"refusal": m.Refused.GetReason().String()}
-			return nil, failed(refused), nil
-		}
-	}
+// holdsOrder says whether the final name has this very order.
+func (e *export) holdsOrder() bool {
+	content, err := e.at.read(e.final())
+	return err == nil && bytes.Equal(content, e.data)
 }

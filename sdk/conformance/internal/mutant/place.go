@@ -186,7 +186,17 @@ func (r *remote) mkdir(dir string) error                 { return r.client.Mkdir
 
 func (r *remote) rename(from, to string) error {
 	if _, err := r.client.Lstat(to); err == nil {
+		if _, err := r.client.Lstat(from); err != nil {
+			return err // it was renamed already
+		}
 		return errConflict
 	}
-	return r.client.Rename(from, to)
+	err := r.client.Rename(from, to)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, found := r.client.Lstat(to); found == nil {
+		return errConflict // since the look before
+	}
+	return err
 }

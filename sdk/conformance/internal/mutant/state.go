@@ -20,11 +20,17 @@ import (
 // remembers nothing but that it is stopping.
 type state struct {
 	stopping atomic.Bool
+	stalled  atomic.Bool  // a call has timed out
+	cut      atomic.Bool  // a call was cancelled
+	running  atomic.Int32 // exports
+	turn     sync.Mutex   // held by the one export
 
 	mu        sync.Mutex
 	hoard     []any             // guarded by mu
 	lastCall  string            // guarded by mu; the config of the last call
 	passwords map[string]string // guarded by mu; the first one seen, by host
+
+	firstConfig *config // guarded by mu
 }
 
 func (s *state) keep(v any) {
@@ -39,10 +45,12 @@ func (m *mutant) misbehave() {
 	case "leaves-child":
 		_ = exec.Command("/bin/sleep", "20").Start()
 	case "busy-idle":
-		go func() {
-			for { //nolint:staticcheck // spins on purpose
-			}
-		}()
+		for range 4 {
+			go func() {
+				for { //nolint:staticcheck // spins on purpose
+				}
+			}()
+		}
 	case "crash-prints-config":
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGABRT, syscall.SIGQUIT)

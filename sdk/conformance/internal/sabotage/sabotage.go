@@ -58,6 +58,14 @@ func All() []Sabotage {
 		shutdown(),
 		leaks(),
 		large(),
+		export(),
+		concurrency(),
+		cancellation(),
+		kill(),
+		calls(),
+		moments(),
+		text(),
+		malformed(),
 		acks(),
 	)
 }

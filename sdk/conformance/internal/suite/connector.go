@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,7 +24,7 @@ type Connector struct {
 	Heard Heard
 
 	t     *T
-	ended bool // the check has ended it, or means it to end
+	ended atomic.Bool // the check has ended it, or means it to end
 }
 
 // Spawn starts a process and does not wait for it. It ends with the check.
@@ -62,7 +63,7 @@ func (t *T) StartWith(opts launch.Options) *Connector {
 }
 
 // Ending says that the check is about to end the connector.
-func (c *Connector) Ending() { c.ended = true }
+func (c *Connector) Ending() { c.ended.Store(true) }
 
 // Kill ends the connector with SIGKILL, as the host does at any time.
 func (c *Connector) Kill() {
@@ -84,7 +85,7 @@ func (c *Connector) Terminate() error {
 }
 
 func (c *Connector) checkAlive() {
-	if c.ended {
+	if c.ended.Load() {
 		return
 	}
 	select {

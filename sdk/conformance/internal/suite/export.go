@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
+	"github.com/orderport/orderport/sdk/conformance/internal/target"
 	"github.com/orderport/orderport/sdk/port"
 )
 
@@ -39,6 +40,11 @@ type Export struct {
 	// payload (its last chunk), checkpoint or progress of the attempt. It may
 	// kill the connector, or wait.
 	OnMessage func(kind Kind, n int) Answer
+	// Surplus, if set, is a message of unknown fields that is sent after the start
+	// and before each answer.
+	Surplus []byte
+	// Offered is the checkpoint that OnMessage is asked about.
+	Offered *connectorv1.SaveCheckpoint
 
 	t *T
 }
@@ -125,12 +131,28 @@ func NewID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// Again returns the same export as another host would know it after its first
-// attempt was lost: the same id, and nothing that came after the start.
-func (e *Export) Again() *Export {
+// Takeover returns the same export as another host knows it that takes it over
+// now: with the checkpoint that was just offered, if there is one.
+func (e *Export) Takeover() *Export {
 	clone := *e
 	clone.Order = proto.CloneOf(e.Order)
+	clone.OnMessage = nil
+	if e.Offered != nil {
+		clone.Checkpoint = append([]byte{}, e.Offered.GetData()...)
+	}
 	return &clone
+}
+
+// Count returns how often an order of this export is among what the ERP has:
+// by its content where that can be seen, otherwise all of them.
+func (e *Export) Count(orders []target.Artefact) int {
+	n := 0
+	for _, order := range orders {
+		if e.Payload == nil || order.Data == nil || bytes.Equal(order.Data, e.Payload.Data) {
+			n++
+		}
+	}
+	return n
 }
 
 // Deliver runs an attempt that must succeed.
@@ -204,6 +226,7 @@ func (c *conversation) run() error {
 	}); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	c.surplus()
 	for {
 		message, err := c.stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -220,6 +243,14 @@ func (c *conversation) run() error {
 		}
 		c.attempt.Raw = append(c.attempt.Raw, message)
 		c.handle(message)
+	}
+}
+
+func (c *conversation) surplus() {
+	if c.export.Surplus != nil {
+		message := &connectorv1.ExportRequest{}
+		message.ProtoReflect().SetUnknown(c.export.Surplus)
+		_ = c.stream.Send(message)
 	}
 }
 
@@ -304,6 +335,7 @@ func (c *conversation) checkpoint(m *connectorv1.SaveCheckpoint) {
 		c.breach("CHK-01", "a checkpoint of %d bytes", len(m.GetData()))
 	}
 	c.attempt.Checkpoints = append(c.attempt.Checkpoints, m)
+	c.export.Offered = m
 	c.answer(c.ask(CheckpointMessage, len(c.attempt.Checkpoints)),
 		func() {
 			c.export.Checkpoint = append([]byte{}, bytes.Clone(m.GetData())...)
@@ -336,6 +368,7 @@ func (c *conversation) answer(a Answer, store func(), done *connectorv1.ExportRe
 			Refused: &connectorv1.Refusal{Reason: a.Refuse, Message: "refused by the conformance check"},
 		}}
 	}
+	c.surplus()
 	// A connector that has gone shows in the next Recv.
 	_ = c.stream.Send(done)
 }

@@ -40,6 +40,7 @@ type SFTPServer struct {
 	logins []Login               // guarded by mu
 	open   map[net.Conn]struct{} // guarded by mu
 	hook   func(Operation) error // guarded by mu; nil: none
+	after  func(Operation)       // guarded by mu; nil: none
 	closed bool                  // guarded by mu
 }
 
@@ -120,6 +121,25 @@ func (s *SFTPServer) OnOperation(hook func(Operation) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hook = hook
+}
+
+// AfterOperation has every rename and removal that was made call hook before
+// its client gets the answer. Nil: none.
+func (s *SFTPServer) AfterOperation(hook func(Operation)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.after = hook
+}
+
+// made tells of a step that was made, and returns its error.
+func (s *SFTPServer) made(name, file string, err error) error {
+	s.mu.Lock()
+	hook := s.after
+	s.mu.Unlock()
+	if err == nil && hook != nil {
+		hook(Operation{Name: name, Path: file})
+	}
+	return err
 }
 
 // Disconnect cuts all connections.
@@ -304,7 +324,7 @@ func (s *SFTPServer) Filecmd(r *sftp.Request) error {
 		if err != nil {
 			return err
 		}
-		return os.Remove(file)
+		return s.made("remove", file, os.Remove(file))
 	case "Mkdir":
 		file, err := s.ask("mkdir", r.Filepath)
 		if err != nil {
@@ -343,7 +363,7 @@ func (s *SFTPServer) rename(r *sftp.Request, replace bool) error {
 	if _, err := os.Lstat(to); err == nil && !replace {
 		return fmt.Errorf("rename: %w", fs.ErrExist)
 	}
-	return os.Rename(from, to)
+	return s.made("rename", from, os.Rename(from, to))
 }
 
 // Filelist implements sftp.FileLister.
