@@ -8,12 +8,13 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-// sigaction is glibc's struct sigaction on 64-bit Linux.
+// sigaction is glibc's struct sigaction on 64-bit Linux. It goes back to glibc
+// from where it was read to.
 type sigaction struct {
-	handler  uintptr
-	mask     [16]uint64
-	flags    int32
-	restorer uintptr
+	handler uintptr
+	_       [16]uint64 // mask
+	flags   int32
+	_       uintptr // restorer
 }
 
 const (
