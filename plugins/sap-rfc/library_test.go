@@ -69,37 +69,42 @@ func TestOneOrderWhateverTheLibraryIsLike(t *testing.T) {
 // also where it can't be cancelled, and whatever comes of it.
 func TestACallThatHangsLeavesOneOrder(t *testing.T) {
 	t.Parallel()
+	cancelFails := sapsim.Quirks{Library: sapsim.LibraryQuirks{CancelFails: true}}
 	for name, c := range map[string]struct {
-		variant sdk.Variant
-		quirks  sapsim.Quirks
+		function string
+		moment   sapsim.Moment
+		variant  sdk.Variant
+		quirks   sapsim.Quirks
 	}{
-		"cancelled":      {},
-		"not cancelled":  {quirks: sapsim.Quirks{Library: sapsim.LibraryQuirks{CancelFails: true}}},
-		"never heard of": {variant: sdk.Variant{Old: true}},
+		"the create, before its effect":                   {function: creates},
+		"the create, after it":                            {function: creates, moment: sapsim.After},
+		"the create, and it can't be cancelled":           {function: creates, quirks: cancelFails},
+		"the create, and the library knows no cancelling": {function: creates, variant: sdk.Variant{Old: true}},
+		"the commit, before its effect":                   {function: saves},
+		"the commit, after it":                            {function: saves, moment: sapsim.After},
+		"the commit, and it can't be cancelled":           {function: saves, quirks: cancelFails},
+		"the commit, and the library knows no cancelling": {function: saves, variant: sdk.Variant{Old: true}},
+		"the read-back":                                   {function: gets},
 	} {
-		for _, function := range []string{creates, saves, gets} {
-			for when, moment := range map[string]sapsim.Moment{"before its effect": sapsim.Before, "after it": sapsim.After} {
-				t.Run(strings.Join([]string{name, function, when}, ", "), func(t *testing.T) {
-					t.Parallel()
-					s := onLibrary(t, c.variant, c.quirks)
-					hang := s.sys.Inject(sapsim.Fault{Function: function, Nth: 1, Moment: moment, Trouble: sapsim.Hang})
-					e := s.export(fields{"timeout_seconds": 1})
-					result, err := e.Run(t.Context())
-					if err != nil || result.GetSuccess() || !result.GetError().GetRetryable() {
-						t.Fatalf("the first attempt: %v, %v", result, err)
-					}
-					// Another attempt that comes too early neither creates nor gives up.
-					if result, err := e.Run(t.Context()); err != nil || !result.GetSuccess() && !result.GetError().GetRetryable() {
-						t.Fatalf("the second attempt: %v, %v", result, err)
-					} else if result.GetSuccess() {
-						s.one(t, e, result)
-						hang.Release()
-						return
-					}
-					s.one(t, e, s.finished(t, e, hang.Release))
-				})
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := onLibrary(t, c.variant, c.quirks)
+			hang := s.sys.Inject(sapsim.Fault{Function: c.function, Nth: 1, Moment: c.moment, Trouble: sapsim.Hang})
+			e := s.export(fields{"timeout_seconds": 1})
+			// An attempt that comes while SAP is still at work neither creates the
+			// order nor gives it up.
+			for attempt := range 2 {
+				result, err := e.Run(t.Context())
+				if err != nil || !result.GetSuccess() && !result.GetError().GetRetryable() || result.GetSuccess() && attempt == 0 {
+					t.Fatalf("attempt %d: %v, %v", attempt+1, result, err)
+				}
+				if result.GetSuccess() {
+					s.one(t, e, result)
+					return
+				}
 			}
-		}
+			s.one(t, e, s.finished(t, e, hang.Release))
+		})
 	}
 }
 
