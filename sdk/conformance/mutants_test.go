@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -93,11 +94,20 @@ func find(t *testing.T, id string) suite.Check {
 
 // trial is one check on one connector.
 type trial struct {
-	name     string
-	check    suite.Check
-	prepared *suite.Suite
-	err      error // why there is none
-	result   suite.Result
+	name   string
+	check  suite.Check
+	target Target
+	err    error // why it could not be made
+	result suite.Result
+}
+
+func (one *trial) run(ctx context.Context) {
+	prepared, err := suite.Prepare(ctx, one.target)
+	if err != nil {
+		one.err = err
+		return
+	}
+	one.result = prepared.RunCheck(ctx, one.check)
 }
 
 // atOneTime is how many trials run together. They mostly wait.
@@ -122,17 +132,17 @@ func runAll(t *testing.T, trials []*trial) {
 	var group sync.WaitGroup
 	for _, alone := range []bool{false, true} {
 		for _, one := range trials {
-			if one.err != nil || one.check.Alone != alone {
+			if one.check.Alone != alone {
 				continue
 			}
 			if alone {
-				one.result = one.prepared.RunCheck(t.Context(), one.check)
+				one.run(t.Context())
 				continue
 			}
 			slots <- struct{}{}
 			group.Go(func() {
 				defer func() { <-slots }()
-				one.result = one.prepared.RunCheck(t.Context(), one.check)
+				one.run(t.Context())
 			})
 		}
 		group.Wait()
@@ -147,9 +157,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		if kind == "" {
 			kind = profile.Directory
 		}
-		one := &trial{name: s.Name, check: find(t, s.Check)}
-		one.prepared, one.err = suite.Prepare(t.Context(), m.profile(t, s.Name, kind))
-		trials = append(trials, one)
+		trials = append(trials, &trial{name: s.Name, check: find(t, s.Check), target: m.profile(t, s.Name, kind)})
 	}
 	runAll(t, trials)
 	for i, s := range sabotage.All() {
@@ -176,19 +184,19 @@ func TestASoundConnectorPassesEverything(t *testing.T) {
 		name string
 		kind profile.Kind
 	}{{sabotage.Sound, profile.Directory}, {sabotage.Sound, profile.SFTP}, {sabotage.Plain, profile.Directory}} {
-		prepared, err := suite.Prepare(t.Context(), m.profile(t, sound.name, sound.kind))
-		if err != nil {
-			t.Fatal(err)
-		}
+		target := m.profile(t, sound.name, sound.kind)
 		for _, check := range checks.All() {
 			trials = append(trials, &trial{
-				name: fmt.Sprintf("%s %s %s", sound.name, sound.kind, check.ID), check: check, prepared: prepared,
+				name: fmt.Sprintf("%s %s %s", sound.name, sound.kind, check.ID), check: check, target: target,
 			})
 		}
 	}
 	runAll(t, trials)
 	for _, one := range trials {
 		t.Run(one.name, func(t *testing.T) {
+			if one.err != nil {
+				t.Fatal(one.err)
+			}
 			switch one.result.Outcome {
 			case suite.Passed:
 			case suite.Failed:
