@@ -37,7 +37,7 @@ func debugged(t *testing.T, file string) (*exec.Cmd, *bytes.Buffer) {
 
 func awaitAttach(t *testing.T, file string, pid int) port.Attach {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if a, err := port.ReadAttach(file); err == nil && a.PID == pid {
 			return a
 		}

@@ -93,7 +93,7 @@ func New(t testing.TB, connector sdk.Connector) *Host {
 }
 
 // afterlife is how long a connector's code may go on after all its calls.
-const afterlife = 2 * time.Second
+const afterlife = 5 * time.Second
 
 // awaitEnd fails the test if code of the connector goes on after its call, as
 // it does when it does not look at the call's context.

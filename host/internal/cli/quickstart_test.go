@@ -30,7 +30,7 @@ func TestTheQuickstartIsTrue(t *testing.T) {
 	if err := os.Symlink(repository, filepath.Join(dir, "orderport")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail", "-c", followed(string(page)))
 	shell.Dir, shell.WaitDelay = dir, 5*time.Second
