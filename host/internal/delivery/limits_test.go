@@ -129,7 +129,8 @@ func limited(t *testing.T, hosts, orders int, config string) (*erp, *begins) {
 		o.OpenConfig = func(domain.Connection) ([]byte, error) { return []byte(config), nil }
 		w.run(o)
 	}
-	w.sweepsPass(int32(2 + int(quick().DeadAfter/quick().SweepEvery)*hosts)) // all hosts know of each other
+	// Each host counts the others whenever it has waited for DeadAfter.
+	w.sweepsPass(int32(4 * int(quick().DeadAfter/quick().SweepEvery) * hosts))
 	exports := w.accept(w.connection(), orders)
 	w.await(domain.Sent, exports...)
 	p.verify(t, 1, ids(exports)...)
