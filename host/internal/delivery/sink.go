@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
@@ -18,8 +17,6 @@ import (
 
 // maxPayload bounds one payload.
 const maxPayload = port.MaxMessage
-
-var payloadName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$`)
 
 // sink stores what one attempt asks for. The Port calls it one call at a time,
 // and not after Export has returned.
@@ -39,7 +36,7 @@ type sink struct {
 // the next checkpoint or the result, so that no commit is spent on it: until
 // then nothing at the target depends on them.
 func (s *sink) StorePayload(ctx context.Context, fileName string, data []byte) (*connectorv1.PayloadStored, error) {
-	if !payloadName.MatchString(fileName) {
+	if !connector.IsPayloadName(fileName) {
 		return nil, refusal(connectorv1.RefusalReason_REFUSAL_REASON_INVALID, "the payload's file name is not allowed")
 	}
 	if len(data) > maxPayload {

@@ -3,13 +3,11 @@ package pluginhost
 import (
 	"errors"
 	"fmt"
-	"regexp"
 
+	"github.com/orderport/orderport/host/internal/connector"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	sdkport "github.com/orderport/orderport/sdk/port"
 )
-
-var fileNamePattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$`)
 
 // payload puts the chunks of one payload together. What is wrong with it is
 // answered after its last chunk, since the connector does not listen before;
@@ -27,7 +25,7 @@ type payload struct {
 func (p *payload) add(chunk *connectorv1.StorePayload) error {
 	if !p.open {
 		p.open, p.name = true, chunk.GetFileName()
-		if !fileNamePattern.MatchString(p.name) {
+		if !connector.IsPayloadName(p.name) {
 			p.refuse(connectorv1.RefusalReason_REFUSAL_REASON_INVALID,
 				"the payload's name is not 1 to 200 letters, digits, '.', '_' and '-' without '.' in front: %q", clip(p.name))
 		}
