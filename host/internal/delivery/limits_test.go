@@ -130,7 +130,7 @@ func limited(t *testing.T, hosts, orders int, config string) (*erp, *begins) {
 		w.run(o)
 	}
 	// Each host counts the others whenever it has waited for DeadAfter.
-	w.sweepsPass(int32(4 * int(quick().DeadAfter/quick().SweepEvery) * hosts))
+	w.sweepsPass(int32(2 * int(quick().DeadAfter/quick().SweepEvery) * hosts))
 	exports := w.accept(w.connection(), orders)
 	w.await(domain.Sent, exports...)
 	p.verify(t, 1, ids(exports)...)
