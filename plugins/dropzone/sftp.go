@@ -116,7 +116,12 @@ func (t *sftpTarget) Rename(ctx context.Context, from, to string) error {
 		if !s.guarded && exists(c, to) {
 			return fs.ErrExist
 		}
-		err := plainRename(c, from, to)
+		// The server may have taken its time to answer, and nobody waits any
+		// more: what is not visible yet stays so.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := plainRename(ctx, c, from, to)
 		if err == nil || errors.Is(remote(err), errLost) {
 			return err
 		}
@@ -133,7 +138,7 @@ func (t *sftpTarget) Rename(ctx context.Context, from, to string) error {
 
 // plainRename falls back to OpenSSH's extension for a server without
 // SSH_FXP_RENAME. The extension replaces, so it looks first.
-func plainRename(c *sftp.Client, from, to string) error {
+func plainRename(ctx context.Context, c *sftp.Client, from, to string) error {
 	err := c.Rename(from, to)
 	if !errors.Is(remote(err), errUnsupported) {
 		return err
@@ -143,6 +148,9 @@ func plainRename(c *sftp.Client, from, to string) error {
 	}
 	if exists(c, to) {
 		return fs.ErrExist
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return c.PosixRename(from, to)
 }
