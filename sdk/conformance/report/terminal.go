@@ -15,7 +15,6 @@ type Terminal struct {
 	verbose bool
 	total   int
 	done    int
-	group   string
 	running []string
 }
 

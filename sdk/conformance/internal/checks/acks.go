@@ -51,32 +51,12 @@ func acks() []suite.Check {
 			Title: "a place for acks that is not there is an ABORTED or FAILED_PRECONDITION with an Error in its details",
 		},
 		{
-			ID: "acks/settle", Level: suite.Must, Clauses: []string{"ACK-07"}, Needs: needs, Run: settleAcks,
-			Title: "each settlement is answered, in order, and a settled ack does not come again",
-		},
-		{
-			ID: "acks/kept", Level: suite.Must, Clauses: []string{"ACK-07"}, Needs: files, Run: acksKept,
-			Title: "settled acks are kept, processed ones apart from rejected ones",
-		},
-		{
-			ID: "acks/settle-again", Level: suite.Must, Clauses: []string{"ACK-08"}, Needs: needs, Run: settleAgain,
-			Title: "settling again, settling what is gone, and two hosts at once all succeed",
-		},
-		{
-			ID: "acks/verdict", Level: suite.Must, Clauses: []string{"FWD-02"}, Needs: needs, Run: unknownVerdict,
-			Title: "an unknown verdict is an error, and the ack stays",
-		},
-		{
 			ID: "acks/many", Level: suite.Must, Clauses: []string{"ACK-09", "ACK-02"}, Needs: needs, Run: manyAcks,
 			Title: "many acks come in bounded time, page by page, none twice and none lost",
 		},
 		{
 			ID: "acks/oldest-first", Level: suite.Must, Clauses: []string{"ACK-09"}, Needs: files, Run: oldestFirst,
 			Title: "the oldest come first, and no time of a file makes an ack disappear",
-		},
-		{
-			ID: "acks/handles", Level: suite.Must, Clauses: []string{"EXP-10", "EXP-11"}, Needs: files, Run: foreignHandles,
-			Title: "a handle that names something else moves nothing",
 		},
 	}
 }
@@ -223,7 +203,7 @@ func ackLimit(t *suite.T) {
 
 // form returns an ack as a file of the target.
 func form(t *suite.T, ack target.Ack) (file string, data []byte) {
-	files := t.Target().(target.Files) //nolint:errcheck,forcetypeassert // the need says so
+	files := t.Target().(target.Files) // the need says so
 	writer, ok := t.Target().(interface {
 		AckFile(target.Ack) (string, []byte, error)
 	})
@@ -327,7 +307,7 @@ func keys(set map[string]bool) []string {
 
 func fetchFails(t *suite.T) {
 	c := t.Start()
-	files := t.Target().(target.Files) //nolint:errcheck,forcetypeassert // the need says so
+	files := t.Target().(target.Files) // the need says so
 	config := t.ConfigFor(t.Target(), map[string]any{"ack_dir": files.AckDir() + "-missing"}, nil)
 	_, err := fetch(t, c, suite.Connection(config))
 	e := port.ErrorFrom(err)

@@ -119,7 +119,7 @@ func cancelWhileTargetHangs(t *suite.T) {
 	before := map[string]int{}
 	for _, step := range []string{"create", "write", "close", "stat", "list"} {
 		at := t.NewTarget()
-		server := at.(target.Server).SFTP() //nolint:errcheck,forcetypeassert // the need says so
+		server := at.(target.Server).SFTP() // the need says so
 		e := t.NewExportOf(suite.SampleOrder(), suite.Connection(t.ConfigFor(at, nil, nil)))
 		e.Connection.Id = suite.NewID()
 		ctx, stop := context.WithTimeout(t.Context(), t.Limits().Call.D())
@@ -177,7 +177,7 @@ func exportStops(t *suite.T) {
 	c := t.Start()
 	t.NewExport().Deliver(c)
 	before := measure(t, c.Pid)
-	proxy := t.Target().(target.Network).Proxy() //nolint:errcheck,forcetypeassert // the need says so
+	proxy := t.Target().(target.Network).Proxy() // the need says so
 	proxy.Blackhole(true)
 	e := t.NewExport()
 	ctx, stop := context.WithTimeout(t.Context(), t.Sizes().StalledCall.D())

@@ -27,5 +27,6 @@ func All() []suite.Check {
 		text(),
 		malformed(),
 		acks(),
+		settlement(),
 	)
 }

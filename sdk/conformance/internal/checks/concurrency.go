@@ -196,7 +196,7 @@ func stalledConnection(t *suite.T) {
 	c := t.Start()
 	stalled := t.NewTarget()
 	config := t.ConfigFor(stalled, nil, nil)
-	proxy := stalled.(target.Network).Proxy() //nolint:errcheck,forcetypeassert // the need says so
+	proxy := stalled.(target.Network).Proxy() // the need says so
 	proxy.Blackhole(true)
 	defer proxy.Blackhole(false)
 	hanging, release := context.WithCancel(t.Context())

@@ -30,9 +30,14 @@ func document(orgSlug string, o *connectorv1.DraftOrder) []member {
 			price = json.Number(line.GetUnitPrice())
 		}
 		lines = append(lines, []member{
-			{"line_no", json.Number(fmt.Sprint(line.GetLineNo()))}, {"internal_sku", line.GetInternalSku()},
-			{"qty", json.Number(line.GetQty())}, {"uom", line.GetUom()}, {"unit_price", price}, {"currency", currency},
-			{"customer_sku_raw", orNull(line.CustomerSkuRaw)}, {"description", orNull(line.Description)},
+			{"line_no", json.Number(fmt.Sprint(line.GetLineNo()))},
+			{"internal_sku", line.GetInternalSku()},
+			{"qty", json.Number(line.GetQty())},
+			{"uom", line.GetUom()},
+			{"unit_price", price},
+			{"currency", currency},
+			{"customer_sku_raw", orNull(line.CustomerSkuRaw)},
+			{"description", orNull(line.Description)},
 		})
 	}
 	var source any
@@ -43,14 +48,19 @@ func document(orgSlug string, o *connectorv1.DraftOrder) []member {
 	}
 	customer := o.GetCustomer()
 	return []member{
-		{"export_version", "orderflow_export_json_v1"}, {"org_slug", orgSlug}, {"draft_order_id", o.GetId()},
+		{"export_version", "orderflow_export_json_v1"},
+		{"org_slug", orgSlug},
+		{"draft_order_id", o.GetId()},
 		{"approved_at", o.GetApprovedAt()},
 		{"customer", []member{
 			{"id", orNull(customer.Id)}, {"erp_customer_number", orNull(customer.ErpCustomerNumber)}, {"name", customer.GetName()},
 		}},
 		{"header", []member{
-			{"external_order_number", orNull(o.ExternalOrderNumber)}, {"order_date", orNull(o.OrderDate)},
-			{"currency", o.GetCurrency()}, {"requested_delivery_date", orNull(o.RequestedDeliveryDate)}, {"notes", orNull(o.Notes)},
+			{"external_order_number", orNull(o.ExternalOrderNumber)},
+			{"order_date", orNull(o.OrderDate)},
+			{"currency", o.GetCurrency()},
+			{"requested_delivery_date", orNull(o.RequestedDeliveryDate)},
+			{"notes", orNull(o.Notes)},
 		}},
 		{"lines", lines},
 		{"meta", []member{{"created_by", orNull(o.ApprovedBy)}, {"source_document", source}}},

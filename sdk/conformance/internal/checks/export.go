@@ -165,7 +165,7 @@ func wantRefused(t *suite.T, reason connectorv1.RefusalReason, attempt *suite.At
 // atomic looks at the orders' directory as fast as it can while a large order
 // is delivered.
 func atomic(t *suite.T) {
-	files := t.Target().(target.Files) //nolint:errcheck,forcetypeassert // the need says so
+	files := t.Target().(target.Files) // the need says so
 	c := t.Start()
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := make(chan map[string][][]byte, 1)
@@ -242,7 +242,7 @@ func neighbours(t *suite.T) {
 // foreignInTheWay finds out what an order is called, and then puts something
 // else there before the same export begins anew.
 func foreignInTheWay(t *suite.T) {
-	files := t.Target().(target.Files) //nolint:errcheck,forcetypeassert // the need says so
+	files := t.Target().(target.Files) // the need says so
 	c := t.Start()
 	e := t.NewExport()
 	e.Deliver(c)

@@ -130,7 +130,7 @@ func leaksOverSilence(t *suite.T) {
 	c := t.Start()
 	c.TestConnection(t.Config(nil))
 	before := measure(t, c.Pid)
-	proxy := t.Target().(target.Network).Proxy() //nolint:errcheck,forcetypeassert // the need says so
+	proxy := t.Target().(target.Network).Proxy() // the need says so
 	proxy.Blackhole(true)
 	defer proxy.Blackhole(false)
 	n := max(10, t.Sizes().Leaks/2)

@@ -178,7 +178,7 @@ func missingParts(t *suite.T) {
 		}
 		return data
 	}
-	saved, _ := proto.Marshal(&connectorv1.ExportRequest{ //nolint:errcheck // it can't fail
+	saved, _ := proto.Marshal(&connectorv1.ExportRequest{ // it can't fail
 		Message: &connectorv1.ExportRequest_CheckpointSaved{CheckpointSaved: &connectorv1.CheckpointSaved{}},
 	})
 	for what, requests := range map[string][][]byte{

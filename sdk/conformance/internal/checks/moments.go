@@ -124,7 +124,7 @@ func counted(server *target.SFTPServer, at int, then func()) (steps func() []str
 
 // killAtTargetStep counts the steps of a whole export first.
 func killAtTargetStep(t *suite.T) {
-	server := t.Target().(target.Server).SFTP() //nolint:errcheck,forcetypeassert // the need says so
+	server := t.Target().(target.Server).SFTP() // the need says so
 	c := t.Start()
 	l := newLedger(t)
 	steps := counted(server, 0, func() {})
@@ -153,7 +153,7 @@ func killAtTargetStep(t *suite.T) {
 // answerLost cuts the connection when the server has made a step, before the
 // client hears of it.
 func answerLost(t *suite.T) {
-	server := t.Target().(target.Server).SFTP() //nolint:errcheck,forcetypeassert // the need says so
+	server := t.Target().(target.Server).SFTP() // the need says so
 	c := t.Start()
 	for _, step := range []string{"rename", "remove"} {
 		before, _ := t.Look()
@@ -192,7 +192,7 @@ func answerLost(t *suite.T) {
 // directoryAway hides the directory, as an unmounted disk does, from an attempt
 // that follows a checkpoint.
 func directoryAway(t *suite.T) {
-	files := t.Target().(target.Files) //nolint:errcheck,forcetypeassert // the need says so
+	files := t.Target().(target.Files) // the need says so
 	c := t.Start()
 	e := t.NewExport()
 	e.OnMessage = func(kind suite.Kind, _ int) suite.Answer {

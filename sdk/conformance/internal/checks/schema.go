@@ -338,7 +338,7 @@ func invalidEverywhere(t *suite.T) {
 
 func checkedBeforeNetwork(t *suite.T) {
 	c := t.Start()
-	proxy := t.Target().(target.Network).Proxy() //nolint:errcheck,forcetypeassert // the need says so
+	proxy := t.Target().(target.Network).Proxy() // the need says so
 	before := proxy.Accepted()
 	connection := suite.Connection(invalidConfig(t))
 	c.TestConnection(connection.GetConfig())

@@ -229,7 +229,7 @@ func secretsInCrash(t *suite.T) {
 }
 
 func rotation(t *suite.T) {
-	server := t.Target().(target.Server).SFTP() //nolint:errcheck,forcetypeassert // the need says so
+	server := t.Target().(target.Server).SFTP() // the need says so
 	old := t.Config(nil)
 	if !strings.Contains(string(old), jsonText(server.Password)) {
 		t.Skipf("the sample config does not use ${password}")

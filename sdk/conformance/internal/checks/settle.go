@@ -12,6 +12,33 @@ import (
 	"github.com/orderport/orderport/sdk/conformance/internal/target"
 )
 
+func settlement() []suite.Check {
+	needs := []suite.Need{suite.Acks}
+	files := append(slices.Clone(needs), suite.Files)
+	return []suite.Check{
+		{
+			ID: "acks/settle", Level: suite.Must, Clauses: []string{"ACK-07"}, Needs: needs, Run: settleAcks,
+			Title: "each settlement is answered, in order, and a settled ack does not come again",
+		},
+		{
+			ID: "acks/kept", Level: suite.Must, Clauses: []string{"ACK-07"}, Needs: files, Run: acksKept,
+			Title: "settled acks are kept, processed ones apart from rejected ones",
+		},
+		{
+			ID: "acks/settle-again", Level: suite.Must, Clauses: []string{"ACK-08"}, Needs: needs, Run: settleAgain,
+			Title: "settling again, settling what is gone, and two hosts at once all succeed",
+		},
+		{
+			ID: "acks/verdict", Level: suite.Must, Clauses: []string{"FWD-02"}, Needs: needs, Run: unknownVerdict,
+			Title: "an unknown verdict is an error, and the ack stays",
+		},
+		{
+			ID: "acks/handles", Level: suite.Must, Clauses: []string{"EXP-10", "EXP-11"}, Needs: files, Run: foreignHandles,
+			Title: "a handle that names something else moves nothing",
+		},
+	}
+}
+
 // settle gives one verdict on each handle and returns the results.
 func settle(t *suite.T, c *suite.Connector, verdict connectorv1.Verdict, handles ...string) []*connectorv1.SettleResult {
 	request := &connectorv1.SettleAcksRequest{Connection: t.Connection()}
@@ -144,7 +171,7 @@ func foreignHandles(t *suite.T) {
 	if err := t.Target().Plant(t.Context(), "foreign.json", []byte("foreign")); err != nil {
 		t.Fatalf("%v", err)
 	}
-	files := t.Target().(target.Files) //nolint:errcheck,forcetypeassert // the need says so
+	files := t.Target().(target.Files) // the need says so
 	foreign := filepath.Join(files.OrdersDir(), "foreign.json")
 	ctx, cancel := t.Call()
 	defer cancel()

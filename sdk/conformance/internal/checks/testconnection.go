@@ -186,7 +186,7 @@ func everything(t *suite.T) []target.Artefact {
 }
 
 func oneLogin(t *suite.T) {
-	server := t.Target().(target.Server).SFTP() //nolint:errcheck,forcetypeassert // the need says so
+	server := t.Target().(target.Server).SFTP() // the need says so
 	tried := false
 	for _, failure := range cases(t) {
 		if !failure.Login || sameConfig(t, failure) {
@@ -213,7 +213,7 @@ func testStops(t *suite.T) {
 	c := t.Start()
 	c.TestConnection(t.Config(nil))
 	before := measure(t, c.Pid)
-	proxy := t.Target().(target.Network).Proxy() //nolint:errcheck,forcetypeassert // the need says so
+	proxy := t.Target().(target.Network).Proxy() // the need says so
 	proxy.Blackhole(true)
 	defer proxy.Blackhole(false)
 	config := t.Config(nil)

@@ -41,7 +41,7 @@ func (s *service) Export(stream connectorv1.ConnectorService_ExportServer) error
 	if s.is("logs-without-export-id") {
 		id = ""
 	}
-	s.log.print("info", "export ended", id)
+	s.log.line("info", "export ended", id)
 	return stream.Send(&connectorv1.ExportResponse{Message: &connectorv1.ExportResponse_Result{Result: result}})
 }
 

@@ -13,7 +13,7 @@ type logger struct {
 	out io.Writer // guarded by mu
 }
 
-func (l *logger) print(level, message, exportID string) {
+func (l *logger) line(level, message, exportID string) {
 	line := map[string]string{
 		"@level": level, "@message": message, "@timestamp": time.Now().Format(time.RFC3339Nano),
 	}

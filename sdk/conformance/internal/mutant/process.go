@@ -63,15 +63,8 @@ func (m *mutant) serve() error {
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(config)),
 		grpc.MaxRecvMsgSize(m.maxMessage()), grpc.MaxSendMsgSize(port.MaxMessage))
 	connectorv1.RegisterConnectorServiceServer(server, &service{mutant: m})
-	if !m.is("no-health") {
-		healthy := health.NewServer()
-		healthy.SetServingStatus("plugin", healthv1.HealthCheckResponse_SERVING)
-		healthv1.RegisterHealthServer(server, healthy)
-	}
 	stop := make(chan struct{}, 10)
-	if !m.is("no-shutdown-call") {
-		server.RegisterService(m.controller(stop), m)
-	}
+	m.registerOthers(server, stop)
 	m.watch(stop)
 	m.misbehave()
 	served := make(chan error, 1)
@@ -86,7 +79,7 @@ func (m *mutant) serve() error {
 	if m.is("second-stop-fails") {
 		select {
 		case <-stop:
-			os.Exit(3)
+			os.Exit(3) //nolint:forbidigo // a broken connector
 		case <-time.After(time.Second):
 		}
 	}
@@ -95,6 +88,18 @@ func (m *mutant) serve() error {
 		return errors.New("stopped")
 	}
 	return nil
+}
+
+// registerOthers adds the services beside the Port.
+func (m *mutant) registerOthers(server *grpc.Server, stop chan<- struct{}) {
+	if !m.is("no-health") {
+		healthy := health.NewServer()
+		healthy.SetServingStatus("plugin", healthv1.HealthCheckResponse_SERVING)
+		healthv1.RegisterHealthServer(server, healthy)
+	}
+	if !m.is("no-shutdown-call") {
+		server.RegisterService(m.controller(stop), m)
+	}
 }
 
 func (m *mutant) negotiate() error {

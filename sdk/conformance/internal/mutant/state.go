@@ -58,7 +58,7 @@ func (m *mutant) misbehave() {
 			<-signals
 			m.mu.Lock()
 			fmt.Fprintln(os.Stderr, "crashed while working on", m.lastCall)
-			os.Exit(2)
+			os.Exit(2) //nolint:forbidigo // a broken connector
 		}()
 	}
 }
@@ -70,15 +70,15 @@ func (m *mutant) betray(c config, raw []byte) {
 	m.mu.Unlock()
 	switch m.broken {
 	case "logs-config":
-		m.log.print("debug", "the config is "+string(raw), "")
+		m.log.line("debug", "the config is "+string(raw), "")
 	case "logs-secret-in-base64":
-		m.log.print("debug", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("user:"+c.Token)), "")
+		m.log.line("debug", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("user:"+c.Token)), "")
 	case "secret-in-command-line":
 		_ = exec.Command("/bin/sh", "-c", "sleep 1; exit 0", c.Token).Start()
 	case "writes-config":
 		_ = os.WriteFile(filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "config.json"), raw, 0o600)
 	case "long-log-line":
-		m.log.print("debug", strings.Repeat("x", 70<<10), "")
+		m.log.line("debug", strings.Repeat("x", 70<<10), "")
 	case "plain-logs":
 		fmt.Fprintln(os.Stderr, "a call began")
 	}
@@ -105,7 +105,7 @@ func (m *mutant) leak(start *connectorv1.ExportStart) {
 		}
 	case "chatty":
 		for range 1000 {
-			m.log.print("debug", strings.Repeat("x", 1000), start.GetExportId())
+			m.log.line("debug", strings.Repeat("x", 1000), start.GetExportId())
 		}
 	}
 }

@@ -62,6 +62,11 @@ func acks() []Sabotage {
 			Name: "wrong-fetch-status", Check: "acks/failure",
 			What: "fails with UNAVAILABLE", Words: "the status is Unavailable",
 		},
+	}
+}
+
+func settlements() []Sabotage {
+	return []Sabotage{
 		{
 			Name: "settles-out-of-order", Check: "acks/settle",
 			What: "answers settlements in another order", Words: "is about",

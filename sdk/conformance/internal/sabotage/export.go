@@ -44,6 +44,11 @@ func export() []Sabotage {
 			Name: "refusal-is-final", Check: "export/refused",
 			What: "gives up when the host has refused", Words: "the error is final",
 		},
+	}
+}
+
+func places() []Sabotage {
+	return []Sabotage{
 		{
 			Name: "writes-in-place", Check: "export/atomic",
 			What: "writes orders where readers see them", Words: "was seen with",

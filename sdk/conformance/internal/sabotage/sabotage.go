@@ -59,6 +59,7 @@ func All() []Sabotage {
 		leaks(),
 		large(),
 		export(),
+		places(),
 		concurrency(),
 		cancellation(),
 		kill(),
@@ -67,5 +68,6 @@ func All() []Sabotage {
 		text(),
 		malformed(),
 		acks(),
+		settlements(),
 	)
 }

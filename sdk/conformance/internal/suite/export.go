@@ -46,7 +46,8 @@ type Export struct {
 	// Offered is the checkpoint that OnMessage is asked about.
 	Offered *connectorv1.SaveCheckpoint
 
-	t *T
+	number string // the ERP's, as the connector said
+	t      *T
 }
 
 // Payload is a payload that the host keeps.
@@ -144,11 +145,16 @@ func (e *Export) Takeover() *Export {
 }
 
 // Count returns how often an order of this export is among what the ERP has:
-// by its content where that can be seen, otherwise all of them.
+// by its content where that can be seen, otherwise all of them but those that
+// the check's other exports have named as theirs.
 func (e *Export) Count(orders []target.Artefact) int {
+	e.t.mu.Lock()
+	defer e.t.mu.Unlock()
 	n := 0
 	for _, order := range orders {
-		if e.Payload == nil || order.Data == nil || bytes.Equal(order.Data, e.Payload.Data) {
+		switch {
+		case order.Data == nil && e.t.claimed[order.Name] && order.Name != e.number:
+		case e.Payload == nil, order.Data == nil, bytes.Equal(order.Data, e.Payload.Data):
 			n++
 		}
 	}
@@ -184,7 +190,21 @@ func (e *Export) Run(ctx context.Context, c *Connector) *Attempt {
 		err = conversation.run()
 	}
 	a.Err, a.Took = err, time.Since(started)
+	e.claim(a)
 	return a
+}
+
+// claim notes the number that the connector says the ERP has given.
+func (e *Export) claim(a *Attempt) {
+	if a.Err == nil && a.Result.GetSuccess() && a.Result.GetErpOrderId() != "" {
+		e.t.mu.Lock()
+		defer e.t.mu.Unlock()
+		e.number = a.Result.GetErpOrderId()
+		if e.t.claimed == nil {
+			e.t.claimed = map[string]bool{}
+		}
+		e.t.claimed[e.number] = true
+	}
 }
 
 // Start returns the first message of the next attempt.

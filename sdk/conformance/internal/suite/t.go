@@ -26,14 +26,15 @@ type T struct {
 	target target.Target
 
 	mu        sync.Mutex
-	problems  []string       // guarded by mu
-	notes     []string       // guarded by mu
-	reason    string         // guarded by mu; why it is skipped
-	skipped   bool           // guarded by mu
-	cleanups  []func()       // guarded by mu
-	canaries  map[string]int // guarded by mu; every secret that was used
-	exports   int            // guarded by mu; made so far
-	observers []*Connector   // guarded by mu; all that were started
+	problems  []string        // guarded by mu
+	notes     []string        // guarded by mu
+	reason    string          // guarded by mu; why it is skipped
+	skipped   bool            // guarded by mu
+	cleanups  []func()        // guarded by mu
+	canaries  map[string]int  // guarded by mu; every secret that was used
+	exports   int             // guarded by mu; made so far
+	claimed   map[string]bool // guarded by mu; the ERP's numbers that exports were told to have
+	observers []*Connector    // guarded by mu; all that were started
 }
 
 // Context ends when the check takes far too long, or the run is cancelled.
