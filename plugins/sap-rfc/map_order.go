@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -43,6 +44,7 @@ func mapOrder(cfg config, order *sdk.Order, reference string) (mapped, error) {
 	if cfg.Convert {
 		m.call.Values["CONVERT"] = "X"
 	}
+	m.characters()
 	m.header(reference)
 	m.partners()
 	for i := range order.Lines {
@@ -50,6 +52,7 @@ func mapOrder(cfg config, order *sdk.Order, reference string) (mapped, error) {
 	}
 	m.texts()
 	if len(m.wrong) > 0 {
+		slices.SortStableFunc(m.wrong, func(a, b sdk.Violation) int { return strings.Compare(a.Path, b.Path) })
 		e := sdk.Errorf(sdk.InvalidOrder, "the order can't be expressed in SAP's terms: %s", m.wrong[0])
 		e.Violations = m.wrong
 		return mapped{}, e
@@ -65,6 +68,41 @@ type mapper struct {
 	customer string
 	cut      []string
 	wrong    []sdk.Violation
+}
+
+// characters refuses what neither XML nor a screen of SAP knows: control
+// characters, and code points that are none.
+func (m *mapper) characters() {
+	check := func(path string, value *string) {
+		if value != nil && strings.ContainsFunc(*value, func(r rune) bool {
+			return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
+		}) {
+			m.refuse(path, "holds a control character")
+		}
+	}
+	o := m.order
+	check("customer.erp_customer_number", o.Customer.ERPCustomerNumber)
+	check("external_order_number", o.ExternalOrderNumber)
+	check("currency", &o.Currency)
+	check("notes", o.Notes)
+	for path, a := range map[string]*sdk.Address{"ship_to": o.ShipTo, "bill_to": o.BillTo} {
+		if a == nil {
+			continue
+		}
+		for name, value := range map[string]*string{
+			"name": a.Name, "street": a.Street, "city": a.City, "region": a.Region, "postal_code": a.PostalCode, "country": a.Country,
+		} {
+			check(path+"."+name, value)
+		}
+	}
+	for i, l := range o.Lines {
+		at := fmt.Sprintf("lines[%d].", i)
+		for name, value := range map[string]*string{
+			"internal_sku": &l.InternalSKU, "uom": &l.UOM, "currency": l.Currency, "customer_sku_raw": l.CustomerSKURaw, "description": l.Description,
+		} {
+			check(at+name, value)
+		}
+	}
 }
 
 func (m *mapper) header(reference string) {
@@ -261,26 +299,29 @@ func (m *mapper) unit(path, uom string) string {
 // texts adds the notes, and the lines' descriptions if the config says so.
 func (m *mapper) texts() {
 	if m.cfg.HeaderTextID != none {
-		m.text(m.cfg.HeaderTextID, "000000", text(m.order.Notes))
+		m.text(m.cfg.HeaderTextID, "000000", m.order.Notes)
 	}
 	if m.cfg.ItemTextID != none {
 		for _, line := range m.order.Lines {
-			m.text(m.cfg.ItemTextID, m.itemNumber(line), text(line.Description))
+			m.text(m.cfg.ItemTextID, m.itemNumber(line), line.Description)
 		}
 	}
 }
 
-// text adds a text line by line. A longer line is broken at a blank and goes
-// on in a row without a format; where it has none, "=" joins the parts.
-func (m *mapper) text(id, item, content string) {
-	if content == "" {
+// lineBreaks are those that a text may have.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// text adds a text line by line, as it is. A longer line is broken at a blank
+// and goes on in a row without a format; where it has none, "=" joins the parts.
+func (m *mapper) text(id, item string, content *string) {
+	if text(content) == "" {
 		return
 	}
 	language := "LANGU_ISO"
 	if len(m.cfg.TextLanguage) == 1 {
 		language = "LANGU"
 	}
-	for line := range strings.SplitSeq(strings.ReplaceAll(content, "\r\n", "\n"), "\n") {
+	for line := range strings.SplitSeq(lineBreaks.Replace(*content), "\n") {
 		format := "*"
 		for {
 			part, rest := split(line, 132)

@@ -108,7 +108,10 @@ func TestAnOrderThatDoesNotFitIsRefused(t *testing.T) {
 		"a long street where cutting is off": {
 			func(o *connectorv1.DraftOrder) { o.ShipTo = &connectorv1.Address{Street: &long} }, fields{"overlong": "refuse"}, "ship_to.street",
 		},
-		"a date that is none": {func(o *connectorv1.DraftOrder) { d := "2025-1-1"; o.OrderDate = &d }, nil, "order_date"},
+		"a control character in a note": {func(o *connectorv1.DraftOrder) { n := "a\x01b"; o.Notes = &n }, nil, "notes"},
+		"a code point that is none":     {func(o *connectorv1.DraftOrder) { n := "a\uffff"; o.ShipTo = &connectorv1.Address{City: &n} }, nil, "ship_to.city"},
+		"a control character in a line": {func(o *connectorv1.DraftOrder) { o.Lines[1].InternalSku = "A\x00" }, nil, "lines[1].internal_sku"},
+		"a date that is none":           {func(o *connectorv1.DraftOrder) { d := "2025-1-1"; o.OrderDate = &d }, nil, "order_date"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,7 +133,7 @@ func TestALongTextIsBrokenAndNothingOfItIsLost(t *testing.T) {
 		strings.Repeat("x", 100) + " " + strings.Repeat("z", 200),
 	} {
 		m := &mapper{cfg: config{TextLanguage: "EN"}, call: rfc.Call{Tables: map[string][]rfc.Structure{}}}
-		m.text("0001", "000000", content)
+		m.text("0001", "000000", &content)
 		var joined strings.Builder
 		for i, row := range m.call.Tables["ORDER_TEXT"] {
 			separator := map[string]string{"*": "\n", "": " ", "=": ""}[row["FORMAT_COL"]]
