@@ -206,7 +206,13 @@ func (a *sapTorture) strike(ctx context.Context, t *testing.T) {
 			a.releases = append(a.releases, release)
 		}
 	}
-	time.Sleep(pause)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		t.Fatal(ctx.Err())
+	}
 }
 
 // cleanUp takes away what has not struck.
