@@ -1,7 +1,5 @@
 """One Export call as a conversation (section 4.1)."""
 
-import asyncio
-
 import grpc
 
 from orderport.connector.v1 import connector_pb2 as port
@@ -21,6 +19,10 @@ class Refused(Failure):
         message = f"the host refused to store it ({self.reason}): {refusal.message}"
         code = "INVALID_ORDER" if self.reason == "TOO_LARGE" else "INTERNAL"
         super().__init__(code, message, retryable=self.reason in ("SUPERSEDED", "STORAGE"))
+
+
+class Ended(Exception):
+    """The caller has said its last word, and it was not what the contract has next."""
 
 
 class Exchange:
@@ -54,7 +56,7 @@ class Exchange:
         while True:
             message = await self._context.read()
             if message is grpc.aio.EOF:
-                raise asyncio.CancelledError
+                raise Ended
             kind = message.WhichOneof("message")  # None: unknown (FWD-03)
             if kind == "refused":
                 raise Refused(message.refused)

@@ -15,7 +15,7 @@ from .config import SCHEMA_BYTES
 from .delivery import deliver
 from .document import FORMAT
 from .errors import Failure, internal
-from .exchange import Exchange
+from .exchange import Ended, Exchange
 from .log import about, log
 from .probe import test_connection
 
@@ -96,6 +96,8 @@ async def export(_requests, context):
         start = await exchange.start()
         result = await deliver(exchange, start)
         log.info("delivered", extra=about(start.export_id, recovered=result.recovered))
+    except Ended:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the stream ended too early")
     except Exception as error:  # pylint: disable=broad-except
         failure = error if isinstance(error, Failure) else fault()
         id = start.export_id if start else ""
