@@ -214,7 +214,7 @@ func socketInside(t *suite.T) {
 	}
 	if !strings.HasPrefix(filepath.Clean(c.Handshake.Socket), c.SocketDir+"/") {
 		t.Errorf("the socket %q lies outside of PLUGIN_UNIX_SOCKET_DIR (%s)", c.Handshake.Socket, c.SocketDir)
-		defer os.Remove(c.Handshake.Socket)
+		t.Cleanup(func() { _ = os.Remove(c.Handshake.Socket) })
 	}
 	info, err := os.Lstat(c.Handshake.Socket)
 	if err != nil {
