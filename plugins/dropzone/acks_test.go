@@ -220,6 +220,30 @@ func TestTenThousandAcksAreFast(t *testing.T) {
 	})
 }
 
+// TestALongListMayTakeAsLongAsTheServerLives lists a directory that takes many
+// answers, over a slow line: each comes in time, and all of them don't.
+func TestALongListMayTakeAsLongAsTheServerLives(t *testing.T) {
+	t.Parallel()
+	srv := sshtest.Run(t, sshtest.Options{})
+	proxy := sshtest.RunProxy(t, srv.Addr)
+	dir := filepath.Join(srv.Root, "acks")
+	noErr(t, os.Mkdir(dir, 0o755))
+	f := sftpFields(srv).with("port", proxy.Port).with("timeout_seconds", 1).with("ack_path", dir)
+	host := sdktest.New(t, newConnector())
+	fetch(t, host, f, 1) // logs in
+	for i := range 4000 {
+		writeFile(t, fmt.Sprintf("%s/ack_%05d.json", dir, i), `{"status":"ACKED","erp_order_id":"1"}`)
+	}
+	proxy.Delay(50 * time.Millisecond)
+	start := time.Now()
+	if acks := fetch(t, host, f, 1); len(acks) != 1 {
+		t.Errorf("fetched %d acks, want one", len(acks))
+	}
+	if took := time.Since(start); took < time.Second {
+		t.Errorf("it took %v, within the timeout, so this shows nothing", took)
+	}
+}
+
 func TestMissingAckDirectoryIsSaid(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, cfg config, root string) {

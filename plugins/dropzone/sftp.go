@@ -189,7 +189,7 @@ func (t *sftpTarget) Stat(ctx context.Context, name string) (fs.FileInfo, error)
 }
 
 func (t *sftpTarget) List(ctx context.Context, dir string) ([]fs.FileInfo, error) {
-	return value(ctx, t, func(c *sftp.Client) ([]fs.FileInfo, error) { return c.ReadDirContext(ctx, dir) })
+	return valueOf(ctx, t, listing, func(c *sftp.Client) ([]fs.FileInfo, error) { return c.ReadDirContext(ctx, dir) })
 }
 
 func (t *sftpTarget) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
@@ -203,11 +203,16 @@ func (t *sftpTarget) Read(ctx context.Context, name string, limit int64) ([]byte
 	})
 }
 
-// value is with for a request that returns something and may be repeated. The
-// channel keeps a request that is no longer waited for from a data race.
+// value is with for a request that returns something and may be repeated.
 func value[T any](ctx context.Context, t *sftpTarget, request func(*sftp.Client) (T, error)) (T, error) {
+	return valueOf(ctx, t, 0, request)
+}
+
+// valueOf is value for a request of a size. The channel keeps a request that is
+// no longer waited for from a data race.
+func valueOf[T any](ctx context.Context, t *sftpTarget, size int, request func(*sftp.Client) (T, error)) (T, error) {
 	got := make(chan T, 2)
-	err := t.with(ctx, 0, true, func(_ *session, c *sftp.Client) error {
+	err := t.with(ctx, size, true, func(_ *session, c *sftp.Client) error {
 		v, err := request(c)
 		if err == nil {
 			got <- v

@@ -25,6 +25,8 @@ const (
 	refusalHolds = 5 * time.Second
 	// minBytesPerSecond is how slow an upload may be and still count as alive.
 	minBytesPerSecond = 64 << 10
+	// listing, as the size of a request, says that it takes many answers.
+	listing = -1
 )
 
 // session is one SSH connection with one SFTP channel. Many requests may be
@@ -66,27 +68,34 @@ func (s *session) close() { _ = s.ssh.Close() }
 // do runs a request, or a few that belong together. It stops waiting when the
 // context ends; the request may then still be carried out. A server that does
 // not answer within timeout_seconds, plus what size bytes need, loses the
-// session.
+// session. A listing takes as many answers as the directory is long: there the
+// server only has to be alive.
 func (s *session) do(ctx context.Context, size int, request func(*sftp.Client) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() { done <- request(s.files) }()
-	limit := time.NewTimer(s.timeout + time.Duration(size)*time.Second/minBytesPerSecond)
+	limit := time.NewTimer(s.timeout + time.Duration(max(0, size))*time.Second/minBytesPerSecond)
 	defer limit.Stop()
-	select {
-	case err := <-done:
-		err = remote(err)
-		if errors.Is(err, errLost) {
+	for {
+		select {
+		case err := <-done:
+			err = remote(err)
+			if errors.Is(err, errLost) {
+				s.close()
+			}
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit.C:
+			if size == listing && s.alive() {
+				limit.Reset(s.timeout)
+				continue
+			}
 			s.close()
+			return errSlow
 		}
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-limit.C:
-		s.close()
-		return errSlow
 	}
 }
 
