@@ -51,7 +51,7 @@ func TestIdleHandsGo(t *testing.T) {
 		done := make(chan struct{})
 		h.do(func() { close(done) })
 		<-done
-		time.Sleep(handsRest + time.Second)
+		<-time.After(handsRest + time.Second)
 		if len(h.idle) != 0 {
 			t.Errorf("%d goroutines wait", len(h.idle))
 		}
