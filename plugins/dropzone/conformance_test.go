@@ -39,7 +39,7 @@ func TestConformanceInADirectory(t *testing.T) {
 
 var overSFTP = fields{
 	"mode": "sftp", "host": "${host}", "port": "${port}", "username": "${user}", "host_key": "${host_key}",
-	"export_path": "${dir}", "ack_path": "${ack_dir}", "timeout_seconds": 3,
+	"export_path": "${dir}", "ack_path": "${ack_dir}", "timeout_seconds": 10,
 }
 
 func TestConformanceOverSFTP(t *testing.T) {
