@@ -41,10 +41,9 @@ func (b *bench) takeover(ctx context.Context) ([]line, error) {
 
 // killable is a host to be killed, with another one beside it or without.
 type killable struct {
-	db      *sql.DB
-	host    *world.Host
-	beside  *world.Host // nil: alone
-	batches int
+	db     *sql.DB
+	host   *world.Host
+	beside *world.Host // nil: alone
 }
 
 func (b *bench) killable(ctx context.Context, another bool) (*killable, error) {
