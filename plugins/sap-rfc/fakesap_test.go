@@ -102,6 +102,8 @@ type fakeSession struct {
 	sap    *fakeSAP
 	work   map[string]rfc.Call
 	closed bool
+	// givenUp: a call was given up, and its answer came at the last moment.
+	givenUp bool
 }
 
 func (s *fakeSession) Ping(context.Context) error {
@@ -109,6 +111,12 @@ func (s *fakeSession) Ping(context.Context) error {
 	defer s.sap.mu.Unlock()
 	s.sap.pings++
 	return s.sap.pingErr
+}
+
+func (s *fakeSession) Usable() bool {
+	s.sap.mu.Lock()
+	defer s.sap.mu.Unlock()
+	return !s.closed && !s.givenUp
 }
 
 func (s *fakeSession) Close() {

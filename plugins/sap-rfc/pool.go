@@ -155,12 +155,13 @@ func (p *pool) remember(err error) {
 	}
 }
 
-// release takes a session back. One that is not clean is closed: with it goes
+// release takes a session back. One that is not clean, or can't be used any
+// more, is closed: with it goes
 // whatever it has not committed.
 func (p *pool) release(s rfc.Session, clean bool) {
 	defer func() { <-p.slots }()
 	p.mu.Lock()
-	keep := clean && !p.retired
+	keep := clean && !p.retired && s.Usable()
 	if keep {
 		p.idle = append(p.idle, idleSession{s, p.now()})
 		time.AfterFunc(idleAfter, p.sweep)

@@ -229,3 +229,15 @@ func TestTheSystemIsNotGuessed(t *testing.T) {
 		})
 	}
 }
+
+func TestASessionWhoseCallWasGivenUpIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	p := poolOf(t, b, nil)
+	first := mustAcquire(t, p)
+	first.(*fakeSession).givenUp = true
+	p.release(first, true)
+	if second := mustAcquire(t, p); second == first || b.sap.closed != 1 {
+		t.Errorf("closed %d", b.sap.closed)
+	}
+}

@@ -170,6 +170,9 @@ func openFailure(e *errorInfo, parameters map[string]string) error {
 	return f
 }
 
+// Usable says that the handle is as good as new, as far as is known here.
+func (s *session) Usable() bool { return !s.broken.Load() }
+
 // Close makes the thread close the handle, once it is free.
 func (s *session) Close() {
 	s.broken.Store(true)

@@ -55,6 +55,10 @@ type Session interface {
 	Rollback(ctx context.Context) error
 	// Ping asks SAP for any answer.
 	Ping(ctx context.Context) error
+	// Usable says whether there is any point in a further call. It is false after
+	// an error with Broken set, after Close, and after a call that was given up,
+	// even if its answer has come at the last moment.
+	Usable() bool
 	// Close ends the session without waiting for SAP. Work that was not
 	// committed is lost. It may be called again.
 	Close()

@@ -139,6 +139,9 @@ func (s *session) Function(context.Context, string) (rfc.Function, error) {
 	return rfc.Function{}, rfc.Errorf(rfc.Unsupported, "the RFC service does not describe functions")
 }
 
+// Usable says that the session was not closed: nothing else can break it.
+func (s *session) Usable() bool { return !s.closed.Load() }
+
 // Close only marks the session: there is nothing of it in SAP. With the last one
 // go the connections, also those that are still being made.
 func (s *session) Close() {
