@@ -61,7 +61,7 @@ func (l *ledger) afterDeath(what string, e *suite.Export) {
 func (l *ledger) delivered(what string) {
 	orders := l.t.Orders()
 	if want := len(l.whole) + 1; len(orders) != want {
-		l.t.Fatalf("%s: %d more exports have made the target have %d orders, want 1 for each", what, want, len(orders))
+		l.t.Fatalf("%s: after the next attempt the target has %d orders, want %d", what, len(orders), want)
 	}
 	for _, order := range orders {
 		before, known := l.whole[order.Name]
