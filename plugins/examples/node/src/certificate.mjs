@@ -1,5 +1,5 @@
 // The certificate that the connector makes at each start (HND-05).
-import { webcrypto, X509Certificate } from 'node:crypto';
+import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 const DAY = 24 * 3600 * 1000;
@@ -13,6 +13,9 @@ export async function selfSigned(now = Date.now()) {
   const { digitalSignature, keyCertSign } = x509.KeyUsageFlags;
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: 'CN=localhost',
+    // A first byte from 01 to 7f: a zero in front would not be minimal DER, and
+    // the library's own random numbers sometimes have one.
+    serialNumber: `01${randomBytes(15).toString('hex')}`,
     notBefore: new Date(now - DAY / 24),
     notAfter: new Date(now + 3650 * DAY), // a process may run for years
     signingAlgorithm: algorithm,
