@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-hclog" //nolint:depguard // go-plugin wants one to be silent
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
