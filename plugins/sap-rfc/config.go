@@ -40,6 +40,8 @@ type config struct {
 	Language           string            `json:"language"`
 	TimeoutSeconds     int               `json:"timeout_seconds"`
 	MaxSessions        int               `json:"max_sessions"`
+	MaxInFlight        int               `json:"max_in_flight"`  // the host's business
+	MaxPerMinute       int               `json:"max_per_minute"` // the host's business
 	LibraryPath        string            `json:"library_path"`
 	Ashost             string            `json:"ashost"`
 	Sysnr              string            `json:"sysnr"`
