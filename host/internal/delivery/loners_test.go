@@ -48,49 +48,52 @@ func TestASuspectThatHangsHoldsUpNoOtherConnections(t *testing.T) {
 }
 
 // TestAConnectionWithAKillerIsNotTrustedWithTheSharedProcess hands in many
-// orders that kill their connector, among innocent ones of the same connection.
+// orders that kill their connector, among innocent ones of the same connection,
+// one after the other: all at once they would share one death.
 func TestAConnectionWithAKillerIsNotTrustedWithTheSharedProcess(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *world) {
 		p := newERP()
 		conn := w.connection()
-		exports := w.accept(conn, 60)
-		var killers, innocent []domain.Export
-		guilty := make(map[string]bool)
-		for i, e := range exports {
-			if i%3 == 0 {
-				killers, guilty[e.ID.String()] = append(killers, e), true
-			} else {
-				innocent = append(innocent, e)
-			}
-		}
 		var mu sync.Mutex
+		guilty := make(map[string]bool)
 		deaths := 0 // of the process that all share
 		p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
-			if !guilty[start.GetExportId()] {
-				return p.honest(ctx, start, sink)
-			}
-			if !isAlone(ctx) {
-				mu.Lock()
+			mu.Lock()
+			kills := guilty[start.GetExportId()]
+			if kills && !isAlone(ctx) {
 				deaths++
-				mu.Unlock()
+			}
+			mu.Unlock()
+			if !kills {
+				return p.honest(ctx, start, sink)
 			}
 			return nil, &connector.CrashError{Type: erpType, Reason: "signal 11"}
 		}
 		o := w.options(registry{erpType: p})
 		o.Knobs.RetryFirst = 10 * time.Millisecond
-		w.run(o)
-		w.await(domain.Sent, innocent...)
-		for _, got := range w.await(domain.Failed, killers...) {
-			if got.Error.Code != port.ConnectorCrashed {
+		e := w.run(o)
+		var innocent []domain.Export
+		for i := range 30 {
+			mu.Lock() // until it is known what the order does
+			export := w.accept(conn, 1)[0]
+			guilty[export.ID.String()] = i%2 == 0
+			mu.Unlock()
+			e.Nudge(conn.ID)
+			if i%2 != 0 {
+				innocent = append(innocent, export)
+				w.await(domain.Sent, export)
+				continue
+			}
+			if got := w.await(domain.Failed, export)[0]; got.Error.Code != port.ConnectorCrashed {
 				t.Errorf("a killer ended with %+v", got.Error)
 			}
 		}
 		p.verify(t, 1, ids(innocent)...)
 		mu.Lock()
 		defer mu.Unlock()
-		if deaths > 10 {
-			t.Errorf("%d of %d killers were let into the process that all share", deaths, len(killers))
+		if deaths != 1 {
+			t.Errorf("%d of 15 killers were let into the process that all share, want the first only", deaths)
 		}
 	})
 }
