@@ -91,16 +91,25 @@ func SQLite(db *sql.DB) (*Schema, error) {
 // after an error, the steps before it are in place and Up may be called again.
 func (s *Schema) Up(ctx context.Context) (applied []Step, err error) {
 	err = s.exclusively(ctx, func(ctx context.Context) error {
-		applied, err = s.up(ctx)
-		if err == nil {
-			return nil
+		before, err := s.Pending(ctx)
+		if err != nil {
+			return err
 		}
-		// On SQLite another process may have applied the same step between our
-		// look and our write. Then a second look finds nothing to do.
-		if n, pendingErr := s.Pending(ctx); pendingErr == nil && n == 0 {
-			return nil
+		for {
+			steps, err := s.up(ctx)
+			applied = append(applied, steps...)
+			if err == nil {
+				return nil
+			}
+			// On SQLite another process may have applied the same step between
+			// our look and our write. Then fewer are left now, and we go on
+			// behind it.
+			left, pendingErr := s.Pending(ctx)
+			if pendingErr != nil || left >= before {
+				return err
+			}
+			before = left
 		}
-		return err
 	})
 	return applied, err
 }
