@@ -75,7 +75,7 @@ func (c *connectorNew) next(w io.Writer, made newConnector) {
 	}
 	fmt.Fprintln(w, "  make check          # unit tests and the conformance checks")
 	fmt.Fprintln(w, "  make install        # into ORDERPORT_PLUGIN_DIR, and trusted")
-	fmt.Fprintln(w, "\nmain.go says which file holds what. Replace folder.go first.")
+	fmt.Fprintln(w, "\nmain.go says which file holds what. Another file format is map_order.go, another ERP is folder.go.")
 }
 
 // workspaceAbove returns the go.work file that a module in dir belongs to but

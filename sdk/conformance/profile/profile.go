@@ -48,11 +48,21 @@ type Profile struct {
 	// members "version", and "sha256" of the binary. Empty: there is none.
 	Manifest string `yaml:"manifest"`
 
+	// Lacks names values of an order that the target has no place for (EXP-17),
+	// out of Omissible. A check that needs one of them to arrive is skipped if
+	// it has no other.
+	Lacks []string `yaml:"lacks"`
+
 	// Limits are the durations that the connector must keep.
 	Limits Limits `yaml:"limits"`
 
 	// Sizes say how much work the larger checks do.
 	Sizes Sizes `yaml:"sizes"`
+}
+
+// Omissible lists what Lacks may name.
+func Omissible() []string {
+	return []string{"notes", "lines[].description", "order_date", "requested_delivery_date"}
 }
 
 // Kind is a kind of target.
@@ -222,7 +232,16 @@ func (p Profile) Complete() (Profile, error) {
 	})
 	p.Sizes = p.Sizes.Or(Quick())
 	p.Config = maps.Clone(p.Config)
-	return p, errors.Join(p.checkBinary(), p.checkTarget())
+	return p, errors.Join(p.checkBinary(), p.checkTarget(), p.checkLacks())
+}
+
+func (p Profile) checkLacks() error {
+	for _, name := range p.Lacks {
+		if !slices.Contains(Omissible(), name) {
+			return fmt.Errorf("lacks: %q is not one of %s", name, strings.Join(Omissible(), ", "))
+		}
+	}
+	return nil
 }
 
 func (p Profile) checkBinary() error {

@@ -38,6 +38,11 @@ func acks() []Sabotage {
 			Name: "waits-for-acks", Check: "acks/limit",
 			What: "waits for more acks until the call ends", Words: "did not end by itself",
 		},
+	}
+}
+
+func badAcks() []Sabotage {
+	return []Sabotage{
 		{
 			Name: "reads-unfinished-acks", Check: "acks/being-written",
 			What: "reports an ack as malformed while it is being written", Words: "bytes are written came as",

@@ -68,6 +68,7 @@ func All() []Sabotage {
 		text(),
 		malformed(),
 		acks(),
+		badAcks(),
 		settlements(),
 	)
 }

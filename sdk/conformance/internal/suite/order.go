@@ -7,11 +7,12 @@ import (
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 )
 
-// SampleOrder returns a valid order with two lines and an id of its own. It
-// has fields that are null, absent and empty.
+// SampleOrder returns a valid order with two lines and an id and an external
+// number of its own: not every target has a place for both. It has fields that are null, absent and empty.
 func SampleOrder() *connectorv1.DraftOrder {
+	id := NewID()
 	return &connectorv1.DraftOrder{
-		Id:         NewID(),
+		Id:         id,
 		Status:     "APPROVED",
 		ApprovedAt: "2025-12-26T10:00:00Z",
 		Customer: &connectorv1.Customer{
@@ -19,7 +20,7 @@ func SampleOrder() *connectorv1.DraftOrder {
 			ErpCustomerNumber: Ptr("4711"),
 			Name:              "Muster GmbH",
 		},
-		ExternalOrderNumber:   Ptr("PO-12345"),
+		ExternalOrderNumber:   Ptr("PO-" + id[:8]),
 		OrderDate:             Ptr("2025-12-01"),
 		Currency:              "EUR",
 		RequestedDeliveryDate: Ptr("2025-12-10"),
