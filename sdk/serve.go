@@ -184,7 +184,10 @@ func (p *process) newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
 		}),
 	)...)
 	if p.debug == nil {
-		go p.stopOnSIGTERM()
+		// The host may send one as soon as it has read the handshake.
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, syscall.SIGTERM)
+		go p.stopOnSignal(signals)
 		go p.watchLifeline()
 		go p.watchParent()
 	}
@@ -201,11 +204,9 @@ func (p *process) called(method string) {
 	}
 }
 
-// stopOnSIGTERM lets running calls finish and then stops; a second signal
-// stops at once.
-func (p *process) stopOnSIGTERM() {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM)
+// stopOnSignal lets running calls finish and then stops; a second signal stops
+// at once.
+func (p *process) stopOnSignal(signals <-chan os.Signal) {
 	<-signals
 	slog.Info("stopping: got SIGTERM")
 	select {
