@@ -135,7 +135,7 @@ func (in *Installation) CLIWith(ctx context.Context, env []string, args ...strin
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return out.Bytes(), fmt.Errorf("orderport %s: %w\n%s", strings.Join(args, " "), err, errs.Bytes())
+		return out.Bytes(), fmt.Errorf("orderport %s: %w\n%s%s", strings.Join(args, " "), err, errs.Bytes(), out.Bytes())
 	}
 	return out.Bytes(), nil
 }
