@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/orderport/orderport/sdk/internal/spawn"
 )
 
 // process is a server's main process. Its sessions are processes below it,
@@ -29,7 +31,7 @@ func startProcess(binary string, args []string, output string) (*process, error)
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = ownGroup()
-	if err := cmd.Start(); err != nil {
+	if err := spawn.Start(cmd); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, exited: make(chan struct{})}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/orderport/orderport/sdk/internal/spawn"
 	"github.com/orderport/orderport/sdk/port"
 )
 
@@ -114,7 +115,7 @@ func (p *Process) start(opts Options) error {
 		}
 	}
 	p.Started = time.Now()
-	if err := p.cmd.Start(); err != nil {
+	if err := spawn.Start(p.cmd); err != nil {
 		p.closeLifeline()
 		return err
 	}
