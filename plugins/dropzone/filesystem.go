@@ -94,9 +94,11 @@ func (f *filesystem) Complete(ctx context.Context, name string, data []byte) err
 // this is what each order costs.
 func (f *filesystem) create(name string, data []byte) error {
 	var fd int
-	err := uninterrupted(func() (err error) {
-		fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, uint32(f.mode.Perm()))
-		return err
+	err := f.flushes.Change(path.Dir(name), func() error {
+		return uninterrupted(func() (err error) {
+			fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, uint32(f.mode.Perm()))
+			return err
+		})
 	})
 	if err != nil {
 		return local(&fs.PathError{Op: "open", Path: name, Err: err})
@@ -148,7 +150,7 @@ func writeAndFlush(file *os.File, data []byte) error {
 
 func (f *filesystem) Rename(ctx context.Context, from, to string) error {
 	return f.await(ctx, func() error {
-		err := renameNoReplace(from, to)
+		err := f.flushes.Change(path.Dir(to), func() error { return renameNoReplace(from, to) })
 		if errors.Is(err, errors.ErrUnsupported) {
 			return linkAndUnlink(from, to)
 		}

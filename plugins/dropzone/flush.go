@@ -9,21 +9,21 @@ import (
 // covers what happened before it began, so a caller may join one that has not
 // begun yet, and waits at most for the one under way and the next.
 type sharedFlush struct {
-	flush func() error
-
 	mu      sync.Mutex
 	next    *flushRound // guarded by mu; nil: nobody waits for another round
 	running bool        // guarded by mu
 }
 
 type flushRound struct {
-	done chan struct{}
-	err  error // set before done is closed
+	flush func() error
+	done  chan struct{}
+	err   error // set before done is closed
 }
 
-// Wait returns once a flush that began after the call has ended.
-func (s *sharedFlush) Wait(ctx context.Context) error {
-	round := s.join()
+// Wait returns once a flush that began after the call has ended. All callers
+// pass the same flush.
+func (s *sharedFlush) Wait(ctx context.Context, flush func() error) error {
+	round := s.join(flush)
 	select {
 	case <-round.done:
 		return round.err
@@ -32,11 +32,11 @@ func (s *sharedFlush) Wait(ctx context.Context) error {
 	}
 }
 
-func (s *sharedFlush) join() *flushRound {
+func (s *sharedFlush) join(flush func() error) *flushRound {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.next == nil {
-		s.next = &flushRound{done: make(chan struct{})}
+		s.next = &flushRound{flush: flush, done: make(chan struct{})}
 	}
 	round := s.next
 	if !s.running {
@@ -58,45 +58,65 @@ func (s *sharedFlush) run() {
 			return
 		}
 		s.mu.Unlock()
-		round.err = s.flush()
+		round.err = round.flush()
 		close(round.done)
 	}
 }
 
-// flushes holds the sharedFlush of each directory that is being flushed, and
-// the hands for calls of the file system. The zero value is ready.
+// flushes holds the directories that calls are under way in, and the hands for
+// calls of the file system. The zero value is ready.
 type flushes struct {
 	hands hands
 
 	mu      sync.Mutex
-	entries map[string]*flushEntry // guarded by mu
+	entries map[string]*directoryEntry // guarded by mu
 }
 
-type flushEntry struct {
+type directoryEntry struct {
 	sharedFlush
-	users int // guarded by flushes.mu
+	change sync.Mutex
+	users  int // guarded by flushes.mu
 }
 
 // Wait flushes the directory that key names, together with whoever else waits
-// for it. An entry lives while it has callers.
+// for it.
 func (f *flushes) Wait(ctx context.Context, key string, flush func() error) error {
+	entry := f.hold(key)
+	defer f.release(key, entry)
+	return entry.sharedFlush.Wait(ctx, flush)
+}
+
+// Change runs a call that makes or renames a file in the directory that key
+// names. The system lets one at a time do that, and those that wait for it spin
+// meanwhile: among 64 that cost twice the processor time of the call.
+func (f *flushes) Change(key string, call func() error) error {
+	entry := f.hold(key)
+	defer f.release(key, entry)
+	entry.change.Lock()
+	defer entry.change.Unlock()
+	return call()
+}
+
+// hold returns the entry of a directory, which lives while somebody holds it.
+func (f *flushes) hold(key string) *directoryEntry {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	entry := f.entries[key]
 	if entry == nil {
-		entry = &flushEntry{sharedFlush: sharedFlush{flush: flush}}
+		entry = &directoryEntry{}
 		if f.entries == nil {
-			f.entries = make(map[string]*flushEntry)
+			f.entries = make(map[string]*directoryEntry)
 		}
 		f.entries[key] = entry
 	}
 	entry.users++
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if entry.users--; entry.users == 0 {
-			delete(f.entries, key)
-		}
-	}()
-	return entry.Wait(ctx)
+	return entry
+}
+
+func (f *flushes) release(key string, entry *directoryEntry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if entry.users--; entry.users == 0 {
+		delete(f.entries, key)
+	}
 }
