@@ -317,6 +317,32 @@ func TestSIGTERMLetsRunningCallsFinish(t *testing.T) {
 	}
 }
 
+// TestSIGTERMWithTheHandshakeIsHeard is repeated, since a handler that comes late
+// is still there in time on most starts.
+func TestSIGTERMWithTheHandshakeIsHeard(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = []string{roleEnv + "=connector", port.CookieKey + "=" + port.CookieValue, plugin.EnvUnixSocketDir + "=" + t.TempDir()}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("SIGTERM right after the handshake: %v, want status 0", err)
+		}
+	}
+}
+
 func waitExited(t *testing.T, s *started, within time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(within)
