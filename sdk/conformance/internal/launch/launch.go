@@ -5,6 +5,7 @@ package launch
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/orderport/orderport/sdk/conformance/internal/procfs"
 	"github.com/orderport/orderport/sdk/internal/spawn"
 	"github.com/orderport/orderport/sdk/port"
 )
+
+// socketDirEnv names the folder of the socket, to the connector and to all that
+// it starts.
+const socketDirEnv = "PLUGIN_UNIX_SOCKET_DIR"
 
 // Options say how to start a connector. The zero value of all but Binary is
 // what a host does.
@@ -134,7 +140,7 @@ func (p *Process) environment(opts Options) []string {
 	}
 	env := []string{
 		"PLUGIN_PROTOCOL_VERSIONS=" + versions,
-		"PLUGIN_UNIX_SOCKET_DIR=" + p.SocketDir,
+		socketDirEnv + "=" + p.SocketDir,
 		"PLUGIN_CLIENT_CERT=" + p.identity.pem,
 		port.LogLevelEnv + "=debug",
 	}
@@ -169,8 +175,27 @@ func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s
 
 // Kill ends the whole process group with SIGKILL, at once.
 func (p *Process) Kill() {
-	_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
-	<-p.exited
+	select {
+	case <-p.exited:
+		p.killLeftBehind()
+	default:
+		_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
+		<-p.exited
+	}
+}
+
+// killLeftBehind kills what the connector has left in its group. The number of
+// the group may belong to somebody else by now, so each process is asked where
+// it is from.
+func (p *Process) killLeftBehind() {
+	if syscall.Kill(-p.Pid, 0) != nil {
+		return // usually there is no such group any more
+	}
+	for _, pid := range procfs.Group(p.Pid) {
+		if bytes.Contains(procfs.Texts(pid)["environ"], []byte(socketDirEnv+"="+p.SocketDir)) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // KillHost kills the shell that the connector was started Under, and nothing
