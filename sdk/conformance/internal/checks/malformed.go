@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -56,13 +58,12 @@ func send(ctx context.Context, c *suite.Connector, method string, stream bool, r
 	if !stream {
 		var answer launch.Bytes
 		request := launch.Bytes(requests[0])
-		_ = c.Conn.Invoke(ctx, method, &request, &answer, grpc.ForceCodec(launch.RawCodec{}))
-		return ctx.Err()
+		return unended(ctx, c.Conn.Invoke(ctx, method, &request, &answer, grpc.ForceCodec(launch.RawCodec{})))
 	}
 	call, err := c.Conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method,
 		grpc.ForceCodec(launch.RawCodec{}))
 	if err != nil {
-		return ctx.Err()
+		return unended(ctx, err)
 	}
 	for _, request := range requests {
 		message := launch.Bytes(request)
@@ -77,9 +78,18 @@ func send(ctx context.Context, c *suite.Connector, method string, stream bool, r
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
-			return ctx.Err()
+			return unended(ctx, err)
 		}
 	}
+}
+
+// unended is the error of a call that was ended by its deadline. The connector
+// knows the deadline too, and what it says then may come before ctx has ended.
+func unended(ctx context.Context, err error) error {
+	if status.Code(err) == codes.DeadlineExceeded {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // requestsOf are requests of each kind that are valid.
