@@ -82,7 +82,7 @@ func (a Actor) Authorize(action Action) error {
 	if Allows(a.Role, action) {
 		return nil
 	}
-	return fault.New(fault.Forbidden, "role_forbids", "the role %s may not do %s", a.Role, action).
+	return fault.New(fault.Forbidden, "role_forbids", "the role %s does not allow %s", a.Role, action).
 		WithHint("use a token with another role: `orderport token create --role …`")
 }
 

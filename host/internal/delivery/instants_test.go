@@ -318,7 +318,10 @@ func TestAConnectorMayDieAtAnyInstant(t *testing.T) {
 					dying(p, at, end)
 					exports := w.accept(w.connection(), 1)
 					o := w.options(registry{erpType: p})
-					o.Knobs.AttemptTimeout, o.Knobs.LeaseGrace = time.Second, 300*time.Millisecond
+					o.Knobs.LeaseGrace = 300 * time.Millisecond
+					if how == "hangs" {
+						o.Knobs.AttemptTimeout = time.Second
+					}
 					w.run(o)
 					got := w.await(want, exports...)[0]
 					attempts, visible := "LOST DELIVERED", 1
