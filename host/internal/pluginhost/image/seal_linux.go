@@ -1,9 +1,11 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +16,16 @@ const mfdExec = 0x10
 
 const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
+// Sealing is refused while the kernel itself holds a page of the file, as it
+// does for a moment when it reclaims or moves memory.
+const (
+	sealTries = 5
+	sealPause = 20 * time.Millisecond // doubled each time; the kernel waits some 150 ms, too
+)
+
 // seal copies src into a sealed memory file. Where the system forbids
-// executable memory files it falls back to a private file.
+// executable memory files, or does not let go of one, it falls back to a
+// private file.
 func seal(src io.ReadSeeker, name, dir string) (*Image, error) {
 	fd, err := createMemfd(name)
 	if err != nil {
@@ -30,7 +40,12 @@ func seal(src io.ReadSeeker, name, dir string) (*Image, error) {
 	if err := mem.Chmod(0o500); err != nil {
 		return nil, fmt.Errorf("protect memory file: %w", err)
 	}
-	if _, err := unix.FcntlInt(mem.Fd(), unix.F_ADD_SEALS, allSeals); err != nil {
+	if err := addSeals(fd); errors.Is(err, unix.EBUSY) {
+		if _, err := src.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		return copyToFile(src, dir)
+	} else if err != nil {
 		return nil, fmt.Errorf("seal memory file: %w", err)
 	}
 	// A descriptor of its own without write permission: it is what the
@@ -40,6 +55,17 @@ func seal(src io.ReadSeeker, name, dir string) (*Image, error) {
 		return nil, fmt.Errorf("reopen memory file: %w", err)
 	}
 	return &Image{SHA256: sum, Size: size, file: ro}, nil
+}
+
+func addSeals(fd int) error {
+	var err error
+	for try := range sealTries {
+		if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals); !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		time.Sleep(sealPause << try)
+	}
+	return err
 }
 
 func createMemfd(name string) (int, error) {
