@@ -20,8 +20,8 @@ CREATE TABLE erp_connection (
     config_encrypted BLOB    NOT NULL,
     status           TEXT    NOT NULL DEFAULT 'ACTIVE',
     last_test_at     INTEGER,
-    created_at       INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)),
-    updated_at       INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)),
+    created_at       INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
+    updated_at       INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
 
     seal_version     INTEGER NOT NULL DEFAULT 0,
     seal_key_id      TEXT    NOT NULL DEFAULT '',
@@ -44,15 +44,14 @@ CREATE TABLE erp_connection (
 CREATE UNIQUE INDEX uq_active_connector ON erp_connection (org_id, connector_type) WHERE status = 'ACTIVE';
 CREATE INDEX idx_erp_connection_org ON erp_connection (org_id, status);
 
--- The host sets updated_at itself; this is for the updates of other programs,
--- whose SQLite may be too old to have unixepoch('subsec').
+-- The host sets updated_at itself; this is for the updates of other programs.
 -- Never backwards and never the same, whatever the clock does.
 -- +goose StatementBegin
 CREATE TRIGGER trg_erp_connection_touch AFTER UPDATE ON erp_connection
     FOR EACH ROW WHEN NEW.upkeep_count = OLD.upkeep_count AND NEW.updated_at <= OLD.updated_at
 BEGIN
     UPDATE erp_connection
-    SET updated_at = max(CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER), OLD.updated_at + 1)
+    SET updated_at = max(CAST(unixepoch('subsec') * 1000000 AS INTEGER), OLD.updated_at + 1)
     WHERE id = NEW.id;
 END;
 -- +goose StatementEnd
