@@ -151,10 +151,12 @@ func (s *scene) leftovers() []string {
 	return append(left, orphans(s.in.Dir, s.run)...)
 }
 
-// isProbe says whether a file is that of a connection test that was killed. The
-// first test after a quarter of an hour removes it, so here it may be left.
+// isProbe says whether a file is that of a connection test that was killed,
+// before or after its rename. The first test after a quarter of an hour removes
+// it, so here it may be left.
 func isProbe(name string) bool {
-	return strings.HasPrefix(name, "test_connection_") && strings.HasSuffix(name, ".tmp")
+	return strings.HasPrefix(name, "test_connection_") &&
+		(strings.HasSuffix(name, ".json.tmp") || strings.HasSuffix(name, ".json"))
 }
 
 // leftSockets lists sockets, and the folders in which hosts keep them.
