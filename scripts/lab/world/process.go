@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/orderport/orderport/sdk/sdktest/spawn"
 )
 
 // Process is a child in a process group of its own that dies with us.
@@ -19,19 +19,6 @@ type Process struct {
 	done chan struct{}
 	err  error // how it ended; read after done
 }
-
-// spawner starts children from one locked thread that lives as long as the
-// program: the kernel ties a parent-death signal to the thread that forked.
-var spawner = sync.OnceValue(func() chan func() {
-	work := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for f := range work {
-			f()
-		}
-	}()
-	return work
-})
 
 // StartProcess runs cmd with its output appended to the file logPath.
 func StartProcess(name string, cmd *exec.Cmd, logPath string) (*Process, error) {
@@ -46,9 +33,7 @@ func StartProcess(name string, cmd *exec.Cmd, logPath string) (*Process, error) 
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	started := make(chan error, 1)
-	spawner() <- func() { started <- cmd.Start() }
-	if err := <-started; err != nil {
+	if err := spawn.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &Process{Name: name, cmd: cmd, done: make(chan struct{})}

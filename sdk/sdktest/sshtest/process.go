@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/orderport/orderport/sdk/internal/spawn"
+	"github.com/orderport/orderport/sdk/sdktest/spawn"
 )
 
 // process is a server's main process. Its sessions are processes below it,

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/sdk/conformance/internal/procfs"
-	"github.com/orderport/orderport/sdk/internal/spawn"
 	"github.com/orderport/orderport/sdk/port"
+	"github.com/orderport/orderport/sdk/sdktest/spawn"
 )
 
 // socketDirEnv names the folder of the socket, to the connector and to all that

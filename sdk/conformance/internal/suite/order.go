@@ -7,8 +7,9 @@ import (
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 )
 
-// SampleOrder returns a valid order with two lines and an id and an external
-// number of its own: not every target has a place for both. It has fields that are null, absent and empty.
+// SampleOrder returns a valid order with two lines, and an id and an external
+// number of its own: not every target has a place for both. It has fields that
+// are null, absent and empty.
 func SampleOrder() *connectorv1.DraftOrder {
 	id := NewID()
 	return &connectorv1.DraftOrder{

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/orderport/orderport/sdk/internal/spawn"
+	"github.com/orderport/orderport/sdk/sdktest/spawn"
 )
 
 // TestAProcessOutlivesTheThreadOfWhoStartedIt starts a process from a thread
