@@ -58,14 +58,13 @@ func seal(src io.ReadSeeker, name, dir string) (*Image, error) {
 }
 
 func addSeals(fd int) error {
-	var err error
-	for try := range sealTries {
-		if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals); !errors.Is(err, unix.EBUSY) {
+	for try := 1; ; try++ {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals)
+		if !errors.Is(err, unix.EBUSY) || try == sealTries {
 			return err
 		}
-		time.Sleep(sealPause << try)
+		time.Sleep(sealPause << (try - 1))
 	}
-	return err
 }
 
 func createMemfd(name string) (int, error) {
