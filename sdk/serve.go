@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -72,6 +73,7 @@ func Serve(connector Connector) {
 			port.ProtocolVersion, offered)
 		os.Exit(1)
 	}
+	showName(strings.TrimPrefix(filepath.Base(os.Args[0]), port.BinaryPrefix))
 	signal.Ignore(os.Interrupt) // meant for the host; go-plugin begins to ignore it later
 	p := &process{stderr: os.Stderr, parent: os.Getppid(), ended: make(chan struct{})}
 	p.stopping, p.stop = context.WithCancel(context.Background())
@@ -85,6 +87,12 @@ func Serve(connector Connector) {
 	p.serve()
 	runtime.KeepAlive(slack)
 	os.Exit(0)
+}
+
+// showName is what top and pgrep call the process. The host starts connectors
+// from a file that has no name, so Linux would call them by its number.
+func showName(name string) {
+	_ = os.WriteFile("/proc/self/comm", []byte(name), 0) // Linux cuts it off after 15 bytes
 }
 
 // protocolVersionsEnv holds the protocol versions that the host speaks.

@@ -22,7 +22,8 @@ import (
 const (
 	crowdIdle = 990
 	crowdBusy = 10
-	crowdRest = 10 * time.Second // how long a host at rest is watched
+	crowdCalm = 12 * time.Second // until a host is at rest: it polls each connection for acks in its first ten seconds
+	crowdRest = 20 * time.Second // how long it is watched then
 )
 
 // crowd compares a host that has ten connections with one that has 990 idle
@@ -81,15 +82,25 @@ func (b *bench) crowdOf(ctx context.Context, idle int) (crowded, error) {
 			return crowded{}, err
 		}
 	}
+	if err := pause(ctx, crowdCalm); err != nil {
+		return crowded{}, err
+	}
 	before := world.CPUTime(host.PID())
-	select {
-	case <-time.After(crowdRest):
-	case <-ctx.Done():
-		return crowded{}, ctx.Err()
+	if err := pause(ctx, crowdRest); err != nil {
+		return crowded{}, err
 	}
 	used := world.CPUTime(host.PID()) - before
 	result := crowded{rest: float64(used.Milliseconds()) / crowdRest.Seconds()}
 	return result, b.serveAll(ctx, clients, &result)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // busy makes an organization with a connection to a directory of its own.
