@@ -22,6 +22,7 @@ const (
 	NotFound                    // no such thing in this organization: 404
 	Conflict                    // it collides with what is there: 409
 	TooLarge                    // over a size bound: 413
+	Encoded                     // the body is compressed or the like: 415
 	Unavailable                 // try again later: 503
 )
 
@@ -34,6 +35,7 @@ var statuses = map[Kind]int{
 	NotFound:        http.StatusNotFound,
 	Conflict:        http.StatusConflict,
 	TooLarge:        http.StatusRequestEntityTooLarge,
+	Encoded:         http.StatusUnsupportedMediaType,
 	Unavailable:     http.StatusServiceUnavailable,
 }
 

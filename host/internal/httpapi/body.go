@@ -58,6 +58,15 @@ func tooLarge(what string) *fault.Error {
 	return fault.New(fault.TooLarge, "too_large", "%s is larger than the limit of %d bytes", what, MaxBody)
 }
 
+// refuseEncoded refuses what would look like broken JSON.
+func refuseEncoded(r *http.Request) error {
+	encoding := r.Header.Get("Content-Encoding")
+	if encoding == "" || strings.EqualFold(encoding, "identity") {
+		return nil
+	}
+	return fault.New(fault.Encoded, "encoded_body", "the body has Content-Encoding %s; send it as it is", printableName(encoding))
+}
+
 func malformed(format string, args ...any) *fault.Error {
 	return fault.New(fault.Malformed, "malformed_request", format, args...)
 }

@@ -146,6 +146,19 @@ func withNumber(number string) map[string]any {
 	return o
 }
 
+func TestACompressedBodyIsRefusedByName(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *world) {
+		for _, path := range []string{"/exports", "/exports:batch"} {
+			a := w.callAs(w.admin, "POST", path, "\x1f\x8b", map[string]string{"Content-Encoding": "gzip"}).wantProblem(415, "encoded_body")
+			if !strings.Contains(a.field("detail"), "gzip") {
+				t.Errorf("%s: %s", path, a.body)
+			}
+		}
+		w.connect(w.admin)
+		w.callAs(w.admin, "POST", "/exports", map[string]any{"draft_order": order()}, map[string]string{"Content-Encoding": "identity"}).want(202)
+	})
+}
+
 func TestABodyWithoutLengthIsBoundedToo(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *world) {
 		// A reader of unknown length makes the client send chunks.

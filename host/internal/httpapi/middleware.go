@@ -72,6 +72,11 @@ func (s *server) middleware(mux *http.ServeMux) http.Handler {
 			refuseRoute(mux, answer, r)
 			return
 		}
+		if err := refuseEncoded(r); err != nil {
+			header.Set("Accept-Encoding", "identity") // RFC 9110, 15.5.16
+			writeProblem(answer, r, err)
+			return
+		}
 		mux.ServeHTTP(answer, r)
 	})
 }

@@ -41,7 +41,10 @@ func (l line) judged() float64 {
 }
 
 func (b *bar) holds(value float64) bool {
-	return (b.AtMost == 0 || value <= b.AtMost) && value >= b.AtLeast
+	if b.AtMost != 0 {
+		return value <= b.AtMost
+	}
+	return value >= b.AtLeast
 }
 
 func (b *bar) String() string {

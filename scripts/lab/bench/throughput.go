@@ -151,6 +151,7 @@ func (b *bench) host(ctx context.Context, postgres bool) (*world.Host, error) {
 }
 
 func (b *bench) install(ctx context.Context, postgres bool) (*world.Installation, error) {
+	calm()
 	dir, err := b.folder("host")
 	if err != nil {
 		return nil, err
