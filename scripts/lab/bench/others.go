@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,7 +45,13 @@ func (b *bench) latencies(ctx context.Context, name string, postgres bool, p50Ba
 	if p99Bar != 0 {
 		p99.Bar = &bar{AtMost: p99Bar}
 	}
+	disk := line{What: name + ": p99 of the disk alone", Unit: "ms"}
 	for range b.rounds {
+		alone, err := b.pacedFiles(ctx)
+		if err != nil {
+			return nil, err
+		}
+		disk.Values = append(disk.Values, quantile(alone, 0.99))
 		taken, err := b.paced(ctx, postgres, false)
 		if err != nil {
 			return nil, err
@@ -52,7 +59,41 @@ func (b *bench) latencies(ctx context.Context, name string, postgres bool, p50Ba
 		p50.Values = append(p50.Values, quantile(taken, 0.5))
 		p99.Values = append(p99.Values, quantile(taken, 0.99))
 	}
-	return []line{p50, p99}, nil
+	return []line{p50, p99, disk}, nil
+}
+
+// pacedFiles writes one flushed, renamed file an order, and nothing else, at the
+// pace of the orders. It returns how long each took, in ms: on a disk that
+// stalls now and then nothing can be faster.
+func (b *bench) pacedFiles(ctx context.Context) ([]float64, error) {
+	dir, err := b.folder("paced")
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var taken []float64
+	var failed error
+	var writing sync.WaitGroup
+	calm()
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for i := range int(paceFor / pace) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		writing.Go(func() {
+			start := time.Now()
+			err := dropFile(dir, fmt.Sprint(i), make([]byte, 1000))
+			mu.Lock()
+			defer mu.Unlock()
+			taken = append(taken, float64(time.Since(start))/float64(time.Millisecond))
+			failed = errors.Join(failed, err)
+		})
+	}
+	writing.Wait()
+	return taken, failed
 }
 
 // beside compares the latency of one organization's exports with and without
