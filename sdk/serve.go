@@ -104,14 +104,14 @@ func speaksWith(offered string) bool {
 	return offered == "" || slices.Contains(strings.Split(offered, ","), strconv.Itoa(port.ProtocolVersion))
 }
 
-// heapSlack lets the heap grow by 24 MiB, and not only by as much as is alive,
+// heapSlack lets the heap grow by 8 MiB, and not only by as much as is alive,
 // before it is collected: a connector keeps little and so would collect all the
 // time. The pages are never touched, so they cost no memory.
 func heapSlack() []byte {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil // somebody knows better
 	}
-	return make([]byte, 24<<20)
+	return make([]byte, 8<<20)
 }
 
 func logLevel() slog.Level {
