@@ -317,31 +317,6 @@ func TestSIGTERMLetsRunningCallsFinish(t *testing.T) {
 	}
 }
 
-func TestTheProcessHasTheConnectorsName(t *testing.T) {
-	t.Parallel()
-	if _, err := os.Stat("/proc/self/comm"); err != nil {
-		t.Skip("processes have no such name here")
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Args = []string{"/opt/connectors/orderport-connector-shop"}
-	cmd.Env = []string{roleEnv + "=connector", port.CookieKey + "=" + port.CookieValue, plugin.EnvUnixSocketDir + "=" + t.TempDir()}
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", cmd.Process.Pid))
-	if err != nil || string(name) != "shop\n" {
-		t.Errorf("top calls it %q (%v), want shop", name, err)
-	}
-}
-
 // TestSIGTERMWithTheHandshakeIsHeard is repeated, since a handler that comes late
 // is still there in time on most starts.
 func TestSIGTERMWithTheHandshakeIsHeard(t *testing.T) {

@@ -19,6 +19,9 @@ import (
 // content and name had been flushed is there.
 func TestAPowerFailureLosesNoFlushedFile(t *testing.T) {
 	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a file system needs root")
+	}
 	for name, options := range map[string][]string{"with a journal": nil, "without": {"-O", "^has_journal"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,9 +103,6 @@ func diskImage(t *testing.T, dir string, size int64, options ...string) string {
 
 func mountImage(t *testing.T, image string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting a file system needs root")
-	}
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
 		t.Skipf("mounting a disk image: %v: %s", err, out)

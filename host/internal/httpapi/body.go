@@ -61,7 +61,7 @@ func tooLarge(what string) *fault.Error {
 // refuseEncoded refuses what would look like broken JSON.
 func refuseEncoded(r *http.Request) error {
 	encoding := r.Header.Get("Content-Encoding")
-	if encoding == "" || strings.EqualFold(encoding, "identity") {
+	if encoding == "" || strings.EqualFold(encoding, "identity") || r.ContentLength == 0 {
 		return nil
 	}
 	return fault.New(fault.Encoded, "encoded_body", "the body has Content-Encoding %s; send it as it is", printableName(encoding))

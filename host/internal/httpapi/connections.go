@@ -32,7 +32,7 @@ func (s *server) registerConnections(api huma.API) {
 		summary: "Create a connection", action: app.CreateConnection, body: connectionBody{},
 		text:  "An organization has at most one active connection of each type. The config is checked, sealed and saved; its secrets are never shown again.",
 		ok:    map[int]string{http.StatusCreated: "The connection, and the test result if it was tested."},
-		fails: []int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+		fails: []int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge},
 	}, s.createConnection)
 	register(api, operation{
 		method: http.MethodGet, path: "/connections", id: "listConnections", tag: "Connections",
@@ -50,7 +50,7 @@ func (s *server) registerConnections(api huma.API) {
 		summary: "Replace a connection's config", action: app.UpdateConnection, body: configBody{},
 		text:  "Secrets that the new config leaves out stay as they are, so a config can be shown, edited and sent back. The body may also be the config itself, without a wrapper.",
 		ok:    map[int]string{http.StatusOK: "The connection as it is now."},
-		fails: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+		fails: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge},
 	}, s.updateConfig)
 	register(api, operation{
 		method: http.MethodPost, path: "/connections/{id}/test", id: "testConnection", tag: "Connections",

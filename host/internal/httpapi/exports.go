@@ -31,7 +31,7 @@ func (s *server) registerExports(api huma.API) {
 			http.StatusOK:       "The order was handed in before; this is its latest export.",
 			http.StatusAccepted: "The order is accepted; this is its export.",
 		},
-		fails: []int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+		fails: []int{http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge},
 	}, s.createExport)
 	s.registerBatch(api)
 	register(api, operation{

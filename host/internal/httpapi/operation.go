@@ -50,7 +50,7 @@ func register[I, O any](api huma.API, o operation, handle func(context.Context, 
 	for status, text := range o.ok {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: text}
 	}
-	for _, status := range append(alwaysPossible(), o.fails...) {
+	for _, status := range append(o.alwaysPossible(), o.fails...) {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: {Schema: problem}},
 		}
@@ -93,12 +93,17 @@ func (o operation) registered(api huma.API) *huma.Operation {
 	}
 }
 
-// alwaysPossible are the failures that every operation has.
-func alwaysPossible() []int {
-	return []int{
+// alwaysPossible are the failures that every operation has, and those that
+// every one has that may be sent a body.
+func (o operation) alwaysPossible() []int {
+	statuses := []int{
 		http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity,
 		http.StatusInternalServerError, http.StatusServiceUnavailable,
 	}
+	if o.method != http.MethodGet {
+		statuses = append(statuses, http.StatusUnsupportedMediaType)
+	}
+	return statuses
 }
 
 func (o operation) defaultStatus() int {

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -70,30 +70,12 @@ func (b *bench) pacedFiles(ctx context.Context) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	var taken []float64
-	var failed error
-	var writing sync.WaitGroup
 	calm()
-	tick := time.NewTicker(pace)
-	defer tick.Stop()
-	for i := range int(paceFor / pace) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		writing.Go(func() {
-			start := time.Now()
-			err := dropFile(dir, fmt.Sprint(i), make([]byte, 1000))
-			mu.Lock()
-			defer mu.Unlock()
-			taken = append(taken, float64(time.Since(start))/float64(time.Millisecond))
-			failed = errors.Join(failed, err)
-		})
-	}
-	writing.Wait()
-	return taken, failed
+	return everyPace(ctx, func(_ context.Context, i int) (time.Duration, error) {
+		start := time.Now()
+		err := dropFile(dir, strconv.Itoa(i), make([]byte, 1000))
+		return time.Since(start), err
+	})
 }
 
 // beside compares the latency of one organization's exports with and without
@@ -159,8 +141,25 @@ func (b *bench) paced(ctx context.Context, postgres, hanging bool) ([]float64, e
 }
 
 func atPace(ctx context.Context, client *world.Client) ([]float64, error) {
-	orders := int(paceFor / pace)
 	source := world.NewOrders(uint64(time.Now().UnixNano()))
+	orders := make([]json.RawMessage, paceFor/pace)
+	for i := range orders {
+		_, orders[i] = source.Next()
+	}
+	return everyPace(ctx, func(ctx context.Context, i int) (time.Duration, error) {
+		export, err := client.Push(ctx, orders[i])
+		accepted := time.Now()
+		if err != nil || i%paceWatch != 0 {
+			return 0, err
+		}
+		err = untilSent(ctx, client, export.ID)
+		return time.Since(accepted), err
+	})
+}
+
+// everyPace makes calls at the pace, and returns what they took, in ms. A time
+// of 0 does not count.
+func everyPace(ctx context.Context, call func(ctx context.Context, i int) (time.Duration, error)) ([]float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var lock sync.Mutex // guards taken
@@ -168,20 +167,18 @@ func atPace(ctx context.Context, client *world.Client) ([]float64, error) {
 	var pending sync.WaitGroup
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	for i := range orders {
-		_, order := source.Next()
+	for i := range int(paceFor / pace) {
 		pending.Go(func() {
-			export, err := client.Push(ctx, order)
-			accepted := time.Now()
-			if err == nil && i%paceWatch == 0 {
-				err = untilSent(ctx, client, export.ID)
-				lock.Lock()
-				taken = append(taken, float64(time.Since(accepted).Microseconds())/1000)
-				lock.Unlock()
-			}
+			took, err := call(ctx, i)
 			if err != nil {
 				cancel(err)
 			}
+			if took == 0 {
+				return
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			taken = append(taken, float64(took.Microseconds())/1000)
 		})
 		select {
 		case <-tick.C:

@@ -23,7 +23,6 @@ const (
 // namespace, everything below without one.
 func encode(call rfc.Call, dashed bool) ([]byte, error) {
 	w := &writer{dashed: dashed}
-	w.Grow(sizeOf(call))
 	w.WriteString(xml.Header)
 	w.WriteString(`<SOAP-ENV:Envelope xmlns:SOAP-ENV="` + envelope + `"><SOAP-ENV:Body>`)
 	name := escaped(call.Function)
@@ -46,32 +45,6 @@ func encode(call rfc.Call, dashed bool) ([]byte, error) {
 		return nil, w.err
 	}
 	return w.Bytes(), nil
-}
-
-// sizeOf estimates how large a call is as XML. A buffer that grows while it is
-// written leaves as much garbage as it holds, which for an order of 10,000 lines
-// is many megabytes.
-func sizeOf(call rfc.Call) int {
-	const around, element = 512, len("<></>")
-	size := around
-	add := func(fields map[string]string) {
-		for name, value := range fields {
-			size += element + 2*len(name) + len(value)
-		}
-	}
-	add(call.Values)
-	for name, fields := range call.Structures {
-		size += element + 2*len(name)
-		add(fields)
-	}
-	for name, rows := range call.Tables {
-		size += element + 2*len(name)
-		for _, row := range rows {
-			size += len("<item></item>")
-			add(row)
-		}
-	}
-	return size
 }
 
 // escaped writes a name as the service wants it in XML.
