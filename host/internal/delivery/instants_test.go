@@ -285,11 +285,7 @@ func TestAConnectorMayDieAtAnyInstant(t *testing.T) {
 	)
 	type caps = []connectorv1.Capability
 	again, unknown := domain.Sent, domain.Failed
-	for _, tc := range []struct {
-		name string
-		caps caps
-		want map[instant]domain.ExportStatus
-	}{
+	for _, tc := range []silent{
 		{"resumable and fenced", caps{resume, fenced}, map[instant]domain.ExportStatus{
 			atConnector: again, afterPayload: again, afterSave: again, afterVisible: again,
 		}},
@@ -310,60 +306,93 @@ func TestAConnectorMayDieAtAnyInstant(t *testing.T) {
 			},
 			"hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 		} {
-			for at, want := range tc.want {
+			for at := range tc.want {
 				t.Run(tc.name+"/"+how+"/"+string(at), func(t *testing.T) {
 					t.Parallel()
-					w, _ := onPostgres(t)
-					p := newERP(tc.caps...)
-					dying(p, at, end)
-					exports := w.accept(w.connection(), 1)
-					o := w.options(registry{erpType: p})
-					o.Knobs.LeaseGrace = 300 * time.Millisecond
+					timeout := quick().AttemptTimeout
 					if how == "hangs" {
-						o.Knobs.AttemptTimeout = time.Second
+						timeout = 3 * time.Second
 					}
-					w.run(o)
-					got := w.await(want, exports...)[0]
-					attempts, visible := "LOST DELIVERED", 1
-					if want == unknown {
-						attempts = "LOST"
-						if at != afterVisible {
-							visible = 0
+					for !tc.diesAt(t, at, end, timeout) {
+						if timeout *= 2; timeout > time.Minute {
+							t.Fatal("no attempt gets as far as this instant")
 						}
-						if got.Error.Code != port.OutcomeUnknown {
-							t.Errorf("error %+v", got.Error)
-						}
+						t.Logf("the attempt was over before this instant; once more, with %s", timeout)
 					}
-					if w.outcomes(got) != attempts {
-						t.Errorf("attempts %s, want %s", w.outcomes(got), attempts)
-					}
-					p.verify(t, visible, got.ID)
 				})
 			}
 		}
 	}
 }
 
-// dying makes the first attempt end at an instant.
-func dying(p *erp, at instant, end func(context.Context) error) {
+// silent is a kind of connector, and how an export ends whose first attempt
+// has ended at an instant without a word.
+type silent struct {
+	name string
+	caps []connectorv1.Capability
+	want map[instant]domain.ExportStatus
+}
+
+// diesAt returns false if the first attempt didn't get as far as the instant.
+func (tc silent) diesAt(t *testing.T, at instant, end func(context.Context) error, timeout time.Duration) bool {
+	w, _ := onPostgres(t)
+	p := newERP(tc.caps...)
+	reached := dying(p, at, end)
+	exports := w.accept(w.connection(), 1)
+	o := w.options(registry{erpType: p})
+	o.Knobs.AttemptTimeout, o.Knobs.LeaseGrace = timeout, 300*time.Millisecond
+	w.run(o)
+	if !<-reached {
+		return false
+	}
+	want := tc.want[at]
+	got := w.await(want, exports...)[0]
+	attempts, visible := "LOST DELIVERED", 1
+	if want == domain.Failed {
+		attempts = "LOST"
+		if at != afterVisible {
+			visible = 0
+		}
+		if got.Error.Code != port.OutcomeUnknown {
+			t.Errorf("error %+v", got.Error)
+		}
+	}
+	if w.outcomes(got) != attempts {
+		t.Errorf("attempts %s, want %s", w.outcomes(got), attempts)
+	}
+	p.verify(t, visible, got.ID)
+	return true
+}
+
+// dying makes the first attempt end at an instant. The channel says whether it
+// got there before its time was up.
+func dying(p *erp, at instant, end func(context.Context) error) (reached <-chan bool) {
+	got := make(chan bool, 1)
+	var once sync.Once
+	say := func(there bool) { once.Do(func() { got <- there }) }
 	p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
 		id := start.GetExportId()
 		if start.GetAttempt() > 1 {
+			say(false)
 			return p.honest(ctx, start, sink)
 		}
 		if at == afterPayload {
 			if _, err := sink.StorePayload(ctx, "order_"+id+".json", []byte(`{}`)); err != nil {
+				say(false)
 				return nil, err
 			}
 		}
 		if at == afterSave || at == afterVisible {
 			if refused := p.stage(ctx, id, sink); refused != nil {
+				say(false)
 				return &connectorv1.ExportResult{Error: refused}, nil
 			}
 		}
 		if at == afterVisible {
 			p.publish(id)
 		}
+		say(ctx.Err() == nil)
 		return nil, end(ctx)
 	}
+	return got
 }
