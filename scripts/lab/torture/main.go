@@ -36,7 +36,7 @@ func main() {
 	flag.IntVar(&p.hosts, "hosts", 0, "hosts that share the database (default 1 with sqlite, 2 with postgres)")
 	flag.StringVar(&p.bin, "bin", "", "folder with the binaries (default: bin/ of this checkout)")
 	flag.BoolVar(&p.keep, "keep", false, "keep the directory with logs and files")
-	flag.BoolVar(&p.expectDoubles, "expect-doubles", false, "succeed only if an order was delivered twice: for a connector whose checkpoints have been switched off")
+	flag.BoolVar(&p.expectDoubles, "expect-doubles", false, "go on until an order is delivered twice, and succeed only then: for a connector whose checkpoints have been switched off")
 	flag.StringVar(&p.jsonOut, "json", "", "also write the report to this file, as JSON")
 	flag.Parse()
 	if p.hosts == 0 {

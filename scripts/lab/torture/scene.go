@@ -153,14 +153,10 @@ func (s *scene) play(ctx context.Context) (*report, error) {
 	return report, ctx.Err()
 }
 
-// torment does one fault after another until time or kills are used up.
+// torment does one fault after another until it is enough.
 func (s *scene) torment(ctx context.Context) {
-	end := s.begun.Add(s.duration)
 	plan := schedule{s.seed, possibleFaults(s)}
-	for n := 0; ctx.Err() == nil; n++ {
-		if s.plan.kills > 0 && total(s.kills) >= s.plan.kills || s.plan.kills == 0 && time.Now().After(end) {
-			return
-		}
+	for n := 0; ctx.Err() == nil && !s.enough(); n++ {
 		at := plan.step(n)
 		s.sleep(ctx, at.wait)
 		switch err := at.fault.do(ctx, s, at); {
@@ -172,6 +168,18 @@ func (s *scene) torment(ctx context.Context) {
 			s.done[at.fault.name]++
 		}
 	}
+}
+
+// enough says that time or kills are used up, or that a run which looks for a
+// double has one.
+func (s *scene) enough() bool {
+	if s.expectDoubles && s.erp.Twice() {
+		return true
+	}
+	if s.plan.kills > 0 {
+		return total(s.kills) >= s.plan.kills
+	}
+	return time.Since(s.begun) > s.duration
 }
 
 func total(counts map[string]int) int {

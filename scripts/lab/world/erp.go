@@ -127,6 +127,18 @@ func (e *ERP) fault(format string, args ...any) {
 	e.faults = append(e.faults, fmt.Sprintf(format, args...))
 }
 
+// Twice says whether a draft order was consumed more than once.
+func (e *ERP) Twice() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.consumed {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // Consumed returns how often each draft order was consumed.
 func (e *ERP) Consumed() map[string]int {
 	e.mu.Lock()

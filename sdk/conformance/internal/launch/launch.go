@@ -243,7 +243,8 @@ func (p *Process) Handshake(ctx context.Context, within time.Duration) (Handshak
 			return Handshake{}, fmt.Errorf("the connector ended (%s) without a handshake line; standard error: %s",
 				p.cmd.ProcessState, p.Stderr.Tail(300))
 		case <-ctx.Done():
-			return Handshake{}, fmt.Errorf("no handshake line within %v; standard output: %q", within, p.Stdout.Tail(200))
+			return Handshake{}, fmt.Errorf("no handshake line within %v; %s; standard output: %q; standard error: %q",
+				within, procfs.Doing(p.Pid), p.Stdout.Tail(200), p.Stderr.Tail(2000))
 		}
 	}
 }

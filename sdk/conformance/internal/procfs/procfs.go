@@ -3,6 +3,7 @@ package procfs
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -50,6 +51,19 @@ func Measure(pid int) (Usage, error) {
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
 	u.Processor = time.Duration(user+system) * clockTick
 	return u, nil
+}
+
+// Doing says in words what pid is at: its state and the processor time that it
+// has used.
+func Doing(pid int) string {
+	fields, err := stat(pid)
+	usage, err2 := Measure(pid)
+	if err != nil || err2 != nil {
+		return fmt.Sprintf("process %d is gone", pid)
+	}
+	words := map[string]string{"R": "running", "S": "sleeping", "D": "waiting for a disk", "T": "stopped", "Z": "dead"}
+	state := cmp.Or(words[fields[0]], "in state "+fields[0])
+	return fmt.Sprintf("process %d is %s and has used %v of processor time", pid, state, usage.Processor)
 }
 
 // stat returns the fields of /proc/PID/stat from the third one on.

@@ -91,7 +91,10 @@ func (s *Suite) describe(ctx context.Context) (*connectorv1.DescribeResponse, er
 		return nil, err
 	}
 	defer process.Close()
-	handshake, err := process.Handshake(ctx, s.Profile.Limits.Start.D()+s.Profile.Limits.Slack.D())
+	// Its files may not have been read from the disk yet. A check measures a
+	// later start.
+	patience := 3 * (s.Profile.Limits.Start.D() + s.Profile.Limits.Slack.D())
+	handshake, err := process.Handshake(ctx, patience)
 	if err != nil {
 		return nil, err
 	}

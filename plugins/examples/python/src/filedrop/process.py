@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 COOKIE = "a7a3e3d2c9a04d0b8f1be5f0c6b1d5a1"
 PROTOCOL = 1
 PATIENCE = 1.5  # seconds that calls get to end
+SLOW_START = 8  # seconds after which a start says where it is: the host waits for ten
 
 
 def main():
@@ -22,6 +24,7 @@ def main():
     if not env.get("PLUGIN_UNIX_SOCKET_DIR") or not env.get("PLUGIN_CLIENT_CERT"):
         return refuse("PLUGIN_UNIX_SOCKET_DIR and PLUGIN_CLIENT_CERT must be set")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the host
+    faulthandler.dump_traceback_later(SLOW_START)
     asyncio.run(serve(env))
     return 0
 
@@ -50,6 +53,7 @@ async def serve(env):
     watcher = asyncio.create_task(watch_parent(os.getppid(), stop.set))
     encoded = base64.b64encode(der).decode().rstrip("=")
     print(f"1|{PROTOCOL}|unix|{socket}|grpc|{encoded}", flush=True)
+    faulthandler.cancel_dump_traceback_later()
 
     await stop.wait()
     watcher.cancel()
