@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -111,24 +112,36 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// await waits until the host is ready: await.
-func await(ts *testscript.TestScript, _ bool, _ []string) {
-	url := "http://" + ts.Getenv("ORDERPORT_LISTEN") + "/readyz"
+// await waits until the host is ready, or says that it is not, and why: await
+// [REASON].
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	wanted, reason := http.StatusOK, ""
+	if len(args) > 0 {
+		wanted, reason = http.StatusServiceUnavailable, args[0]
+	}
 	over := time.After(20 * time.Second)
 	for {
-		res, err := http.Get(url)
-		if err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return
-			}
+		status, body := ready(ts)
+		if status == wanted && strings.Contains(body, reason) {
+			return
 		}
 		select {
 		case <-over:
-			ts.Fatalf("the host is not ready")
+			ts.Fatalf("/readyz: %d %s, want %d %s", status, body, wanted, reason)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// ready returns what /readyz answers; nothing does not.
+func ready(ts *testscript.TestScript) (status int, body string) {
+	res, err := http.Get("http://" + ts.Getenv("ORDERPORT_LISTEN") + "/readyz")
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, _ := io.ReadAll(res.Body)
+	return res.StatusCode, string(raw)
 }
 
 // exitcode runs a command and wants its exit code: exitcode CODE COMMAND….

@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -165,6 +168,32 @@ func TestABodyWithoutLengthIsBoundedToo(t *testing.T) {
 		endless := struct{ *strings.Reader }{strings.NewReader(strings.Repeat(" ", MaxBody+1))}
 		w.call("POST", "/exports", &chunked{endless.Reader}).wantProblem(413, "too_large")
 	})
+}
+
+// TestAClientThatReadsLateLearnsThatItsBodyIsTooLarge: many send all of it
+// before they look for an answer.
+func TestAClientThatReadsLateLearnsThatItsBodyIsTooLarge(t *testing.T) {
+	t.Parallel()
+	w := newWorldOfBatches(t, batchBounds{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	const size = 3 * MaxBody
+	head := fmt.Sprintf("POST /api/v1/exports HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+		w.admin, size)
+	if _, err := io.WriteString(conn, head+strings.Repeat(" ", size)); err != nil {
+		t.Fatalf("the connection was closed while the body was on its way: %v", err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d, want 413", res.StatusCode)
+	}
 }
 
 type chunked struct{ r *strings.Reader }
