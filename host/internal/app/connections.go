@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -292,16 +291,11 @@ func (s *Connections) show(ctx context.Context, conn domain.Connection) view.Con
 	return view.NewConnection(conn, redacted)
 }
 
-// hostSilence is how old a heartbeat may be for its host to count as running.
-const hostSilence = 10 * time.Second
-
 // runsSomewhere reports whether a host that is alive has a connector of the
 // type. What can't be found out is not held against the connection.
 func (s *Connections) runsSomewhere(ctx context.Context, connectorType string) bool {
 	hosts, err := s.store.ListHosts(ctx)
-	return err != nil || slices.ContainsFunc(hosts, func(h domain.HostNode) bool {
-		return h.StoppedAt == nil && now().Sub(h.HeartbeatAt) < hostSilence && slices.Contains(h.ConnectorTypes, connectorType)
-	})
+	return err != nil || slices.ContainsFunc(running(hosts), has(connectorType))
 }
 
 func doesNotOpen(err error) *fault.Error {

@@ -23,6 +23,8 @@ const (
 type exportStore interface {
 	store.Exports
 	ActiveConnection(ctx context.Context, orgID uuid.UUID, connectorType string) (domain.Connection, error)
+	Connection(ctx context.Context, orgID, id uuid.UUID) (domain.Connection, error)
+	ListHosts(ctx context.Context) ([]domain.HostNode, error)
 }
 
 // Payloads reads the exact bytes that were delivered.

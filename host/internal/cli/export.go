@@ -138,7 +138,11 @@ func (c *exportShow) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	shown := view.NewExportWithAttempts(export, attempts)
+	waitsFor, err := o.Exports.WaitsFor(s.ctx, export, attempts)
+	if err != nil {
+		return err
+	}
+	shown := view.NewExportWithAttempts(export, attempts, waitsFor)
 	return s.out.show(shown, func(w io.Writer) { printExport(w, shown) })
 }
 
@@ -150,6 +154,7 @@ func printExport(w io.Writer, v view.ExportWithAttempts) {
 	facts(w, [][2]string{
 		{"id", v.ID},
 		{"status", v.Status},
+		{"waits for", or(v.WaitsFor)},
 		{"error", failure},
 		{"next attempt", or(v.NextAttemptAt)},
 		{"order", v.DraftOrderID},

@@ -173,7 +173,11 @@ func (s *server) getExport(ctx context.Context, in *ExportID) (*answer[view.Expo
 		return nil, err
 	}
 	export, attempts, err := s.exports.Get(ctx, actor(ctx), id)
-	return answerWith(http.StatusOK, view.NewExportWithAttempts(export, attempts), err)
+	if err != nil {
+		return nil, err
+	}
+	waitsFor, err := s.exports.WaitsFor(ctx, export, attempts)
+	return answerWith(http.StatusOK, view.NewExportWithAttempts(export, attempts, waitsFor), err)
 }
 
 func (s *server) retryExport(ctx context.Context, in *ExportID) (*answer[view.Export], error) {

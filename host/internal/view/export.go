@@ -40,6 +40,7 @@ type ExportError struct {
 // ExportWithAttempts is the single view of an export.
 type ExportWithAttempts struct {
 	Export
+	WaitsFor *string   `json:"waits_for" doc:"What keeps a PENDING export from being delivered at this moment, for a person; null for the others."`
 	Attempts []Attempt `json:"attempts" nullable:"false" doc:"From first to last."`
 }
 
@@ -74,9 +75,9 @@ func NewExport(e domain.Export) Export {
 	return v
 }
 
-// NewExportWithAttempts shows an export and its attempts.
-func NewExportWithAttempts(e domain.Export, attempts []domain.Attempt) ExportWithAttempts {
-	v := ExportWithAttempts{Export: NewExport(e), Attempts: make([]Attempt, 0, len(attempts))}
+// NewExportWithAttempts shows an export, its attempts, and what it waits for.
+func NewExportWithAttempts(e domain.Export, attempts []domain.Attempt, waitsFor string) ExportWithAttempts {
+	v := ExportWithAttempts{Export: NewExport(e), WaitsFor: text(waitsFor), Attempts: make([]Attempt, 0, len(attempts))}
 	for _, a := range attempts {
 		v.Attempts = append(v.Attempts, newAttempt(a))
 	}
