@@ -32,7 +32,7 @@ func TestConnectionCutAtAnyByteIsCompletedByTheNextAttempt(t *testing.T) {
 			proxy := sshtest.RunProxy(t, srv.Addr)
 			f := sftpFields(srv).with("port", proxy.Port)
 			cuts := 0
-			for n := int64(0); n < 7000; n += 170 {
+			for n := int64(0); n < 4000; n += 61 {
 				dir, err := os.MkdirTemp(srv.Root, "cut-")
 				noErr(t, err)
 				proxy.CutAfter(n)
@@ -47,7 +47,7 @@ func TestConnectionCutAtAnyByteIsCompletedByTheNextAttempt(t *testing.T) {
 				}
 				wantDelivered(t, export, dir, result)
 			}
-			if cuts < 10 {
+			if cuts < 15 {
 				t.Errorf("only %d of the attempts were cut", cuts)
 			}
 		})

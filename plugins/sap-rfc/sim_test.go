@@ -124,6 +124,7 @@ func (s *simulation) finished(t *testing.T, e *sdktest.Export, between func()) *
 		if between != nil {
 			between()
 		}
+		eventually(t, "the end of all calls", func() bool { return s.sys.Busy() == 0 })
 		s.pass(20 * time.Minute)
 	}
 	t.Fatal("the export does not come to an end")

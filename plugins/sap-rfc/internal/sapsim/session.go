@@ -152,6 +152,7 @@ func (s *Session) begin() error {
 		return ErrBusy
 	}
 	s.running = true
+	s.system.underWay(1)
 	return nil
 }
 
@@ -166,6 +167,7 @@ func (s *Session) end(err error) {
 	if s.closed {
 		s.rollBack()
 	}
+	s.system.underWay(-1)
 }
 
 // run carries a call out, on the server.

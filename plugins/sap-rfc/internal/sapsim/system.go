@@ -130,6 +130,7 @@ type System struct {
 	updates   []*Document          // guarded by mu; committed without WAIT
 	locks     map[string]lock      // guarded by mu; by object
 	calls     map[string]int       // guarded by mu; by function
+	busy      int                  // guarded by mu; calls under way
 	faults    []*Planned           // guarded by mu
 }
 
@@ -255,6 +256,20 @@ func (s *System) Calls(function string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[function]
+}
+
+// Busy says how many calls SAP is working on, also those of sessions that have
+// ended.
+func (s *System) Busy() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy
+}
+
+func (s *System) underWay(more int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy += more
 }
 
 // Sessions says how many sessions there are.
