@@ -83,7 +83,7 @@ func TestEveryServiceAsksTheTable(t *testing.T) {
 		"find a connector type":  func() error { _, err := s.Connectors.Find(ctx, nobody, "X"); return err },
 		"hand in an order":       func() error { _, err := s.Intake.Accept(ctx, nobody, HandIn{}); return err },
 		"hand in orders":         func() error { return s.Intake.AcceptGroup(ctx, nobody, []HandIn{{}})[0].Err },
-		"show an export":         func() error { _, _, err := s.Exports.Get(ctx, nobody, id); return err },
+		"show an export":         func() error { _, err := s.Exports.Get(ctx, nobody, id); return err },
 		"list exports":           func() error { _, _, err := s.Exports.List(ctx, nobody, store.ExportFilter{}, store.Page{}); return err },
 		"open a payload":         func() error { _, err := s.Exports.OpenPayload(ctx, nobody, id); return err },
 		"retry an export":        func() error { _, err := s.Exports.Retry(ctx, nobody, id); return err },

@@ -40,17 +40,29 @@ type Exports struct {
 	waker    Waker
 }
 
-// Get returns an export with its attempts.
-func (e *Exports) Get(ctx context.Context, actor Actor, id uuid.UUID) (domain.Export, []domain.Attempt, error) {
+// ExportDetail is an export with its attempts, from first to last, and what it
+// waits for, for a person; empty for one that does not wait.
+type ExportDetail struct {
+	Export   domain.Export
+	Attempts []domain.Attempt
+	WaitsFor string
+}
+
+// Get returns an export with all there is to say about it.
+func (e *Exports) Get(ctx context.Context, actor Actor, id uuid.UUID) (ExportDetail, error) {
 	if err := actor.Authorize(ReadExports); err != nil {
-		return domain.Export{}, nil, err
+		return ExportDetail{}, err
 	}
 	export, err := e.store.Export(ctx, actor.OrgID, id)
 	if err != nil {
-		return domain.Export{}, nil, err
+		return ExportDetail{}, err
 	}
 	attempts, err := e.store.Attempts(ctx, actor.OrgID, id)
-	return export, attempts, err
+	if err != nil {
+		return ExportDetail{}, err
+	}
+	waitsFor, err := e.waitsFor(ctx, export, attempts)
+	return ExportDetail{export, attempts, waitsFor}, err
 }
 
 // List returns a page of exports from new to old, and the cursor of the next.

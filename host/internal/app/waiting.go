@@ -25,10 +25,10 @@ func has(connectorType string) func(domain.HostNode) bool {
 	return func(h domain.HostNode) bool { return slices.Contains(h.ConnectorTypes, connectorType) }
 }
 
-// WaitsFor says in words what keeps a PENDING export from being delivered at
+// waitsFor says in words what keeps a PENDING export from being delivered at
 // this moment: the first of the things that have to be there. It is empty for
 // an export that does not wait.
-func (e *Exports) WaitsFor(ctx context.Context, export domain.Export, attempts []domain.Attempt) (string, error) {
+func (e *Exports) waitsFor(ctx context.Context, export domain.Export, attempts []domain.Attempt) (string, error) {
 	if export.Status != domain.Pending {
 		return "", nil
 	}

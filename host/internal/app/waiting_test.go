@@ -60,7 +60,7 @@ func TestWhatAnExportWaitsFor(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			exports := Exports{store: scenery{conn: tc.conn, hosts: tc.hosts}}
-			got, err := exports.WaitsFor(t.Context(), tc.export, tc.attempts)
+			got, err := exports.waitsFor(t.Context(), tc.export, tc.attempts)
 			if err != nil || (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
 				t.Errorf("%q (%v), want %q", got, err, tc.want)
 			}

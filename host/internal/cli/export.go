@@ -134,15 +134,11 @@ func (c *exportShow) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	export, attempts, err := o.Exports.Get(s.ctx, actor, id)
+	detail, err := o.Exports.Get(s.ctx, actor, id)
 	if err != nil {
 		return err
 	}
-	waitsFor, err := o.Exports.WaitsFor(s.ctx, export, attempts)
-	if err != nil {
-		return err
-	}
-	shown := view.NewExportWithAttempts(export, attempts, waitsFor)
+	shown := view.NewExportWithAttempts(detail.Export, detail.Attempts, detail.WaitsFor)
 	return s.out.show(shown, func(w io.Writer) { printExport(w, shown) })
 }
 

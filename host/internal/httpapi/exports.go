@@ -172,12 +172,8 @@ func (s *server) getExport(ctx context.Context, in *ExportID) (*answer[view.Expo
 	if err != nil {
 		return nil, err
 	}
-	export, attempts, err := s.exports.Get(ctx, actor(ctx), id)
-	if err != nil {
-		return nil, err
-	}
-	waitsFor, err := s.exports.WaitsFor(ctx, export, attempts)
-	return answerWith(http.StatusOK, view.NewExportWithAttempts(export, attempts, waitsFor), err)
+	detail, err := s.exports.Get(ctx, actor(ctx), id)
+	return answerWith(http.StatusOK, view.NewExportWithAttempts(detail.Export, detail.Attempts, detail.WaitsFor), err)
 }
 
 func (s *server) retryExport(ctx context.Context, in *ExportID) (*answer[view.Export], error) {

@@ -16,6 +16,7 @@ import (
 
 // Usage is what a process holds at one moment.
 type Usage struct {
+	State       string // the kernel's letter
 	Descriptors int
 	Sockets     int
 	Threads     int
@@ -44,6 +45,7 @@ func Measure(pid int) (Usage, error) {
 	if err != nil {
 		return u, err
 	}
+	u.State = fields[0]
 	u.Threads, _ = strconv.Atoi(fields[17])
 	pages, _ := strconv.ParseInt(fields[21], 10, 64)
 	u.Resident = pages * int64(os.Getpagesize())
@@ -56,13 +58,12 @@ func Measure(pid int) (Usage, error) {
 // Doing says in words what pid is at: its state and the processor time that it
 // has used.
 func Doing(pid int) string {
-	fields, err := stat(pid)
-	usage, err2 := Measure(pid)
-	if err != nil || err2 != nil {
-		return fmt.Sprintf("process %d is gone", pid)
+	usage, err := Measure(pid)
+	if err != nil {
+		return err.Error()
 	}
 	words := map[string]string{"R": "running", "S": "sleeping", "D": "waiting for a disk", "T": "stopped", "Z": "dead"}
-	state := cmp.Or(words[fields[0]], "in state "+fields[0])
+	state := cmp.Or(words[usage.State], "in state "+usage.State)
 	return fmt.Sprintf("process %d is %s and has used %v of processor time", pid, state, usage.Processor)
 }
 
