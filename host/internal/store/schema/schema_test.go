@@ -3,7 +3,6 @@ package schema_test
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"io/fs"
 	"path/filepath"
@@ -13,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"modernc.org/sqlite"
 
 	"github.com/orderport/orderport/host/internal/store/schema"
+	"github.com/orderport/orderport/host/internal/store/sqlite"
 	"github.com/orderport/orderport/host/internal/store/storetest"
 	"github.com/orderport/orderport/migrations"
 )
@@ -84,14 +83,14 @@ func (both) Open(name string) (fs.File, error) {
 
 func TestPostgresComesUpFromNothingAndStaysUp(t *testing.T) {
 	t.Parallel()
-	pool := connect(t, storetest.EmptyPostgresURL(t))
-	checkUp(t, func() (*schema.Schema, error) { return schema.Postgres(pool) })
+	url := storetest.EmptyPostgresURL(t)
+	checkUp(t, func() (*schema.Schema, error) { return openPostgres(t, url) })
 }
 
 func TestSQLiteComesUpFromNothingAndStaysUp(t *testing.T) {
 	t.Parallel()
-	db := openSQLite(t, filepath.Join(t.TempDir(), "a.db"))
-	checkUp(t, func() (*schema.Schema, error) { return schema.SQLite(db) })
+	path := filepath.Join(t.TempDir(), "a.db")
+	checkUp(t, func() (*schema.Schema, error) { return openSQLite(t, path) })
 }
 
 func checkUp(t *testing.T, open func() (*schema.Schema, error)) {
@@ -139,13 +138,13 @@ func checkUp(t *testing.T, open func() (*schema.Schema, error)) {
 func TestHostsThatStartAtOnceMigratePostgresOnce(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgresURL(t)
-	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return schema.Postgres(connect(t, url)) })
+	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return openPostgres(t, url) })
 }
 
 func TestProcessesThatStartAtOnceMigrateSQLiteOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
-	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return schema.SQLite(openSQLite(t, path)) })
+	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return openSQLite(t, path) })
 }
 
 func checkTogether(t *testing.T, open func(t *testing.T) (*schema.Schema, error)) {
@@ -154,26 +153,28 @@ func checkTogether(t *testing.T, open func(t *testing.T) (*schema.Schema, error)
 	results := make(chan error, hosts)
 	start := make(chan struct{})
 	for range hosts {
-		s, err := open(t)
-		if err != nil {
-			t.Fatal(err)
-		}
 		go func() {
 			<-start
-			_, err := s.Up(context.Background())
-			if err == nil {
-				var pending int
-				if pending, err = s.Pending(context.Background()); err == nil && pending != 0 {
+			results <- func() error {
+				s, err := open(t)
+				if err != nil {
+					return err
+				}
+				if _, err := s.Up(context.Background()); err != nil {
+					return err
+				}
+				pending, err := s.Pending(context.Background())
+				if err == nil && pending != 0 {
 					t.Errorf("%d steps are pending after Up", pending)
 				}
-			}
-			results <- err
+				return err
+			}()
 		}()
 	}
 	close(start)
 	for range hosts {
 		if err := <-results; err != nil {
-			t.Errorf("migrate: %v", err)
+			t.Errorf("open and migrate: %v", err)
 		}
 	}
 }
@@ -183,7 +184,7 @@ func TestTwoPostgresDatabasesFromNothingAreEqual(t *testing.T) {
 	// One is a copy of the template that other tests use, one is new.
 	copied := describe(t, storetest.PostgresURL(t))
 	fresh := storetest.EmptyPostgresURL(t)
-	s, err := schema.Postgres(connect(t, fresh))
+	s, err := openPostgres(t, fresh)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,14 +225,22 @@ func connect(t *testing.T, url string) *pgxpool.Pool {
 	return pool
 }
 
-func openSQLite(t *testing.T, path string) *sql.DB {
+func openPostgres(t *testing.T, url string) (*schema.Schema, error) {
 	t.Helper()
-	connector, err := sqlite.NewConnector("file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
+	pool, err := pgxpool.New(t.Context(), url)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	t.Cleanup(pool.Close)
+	return schema.Postgres(pool)
+}
+
+func openSQLite(t *testing.T, path string) (*schema.Schema, error) {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s.Schema()
 }

@@ -23,9 +23,17 @@ func translate(err error) error {
 	case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE:
 		return rules.RowExists().Because(err)
 	}
-	// The primary code is in the lowest byte; the others say more about it.
-	if lite.Code()&0xff == sqlite3.SQLITE_FULL {
+	if primaryCode(lite) == sqlite3.SQLITE_FULL {
 		return rules.DatabaseFull().Because(err)
 	}
 	return err
 }
+
+// isBusy reports whether another process holds a lock on the file.
+func isBusy(err error) bool {
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && primaryCode(lite) == sqlite3.SQLITE_BUSY
+}
+
+// primaryCode returns the code's lowest byte; the others say more about it.
+func primaryCode(err *sqlite.Error) int { return err.Code() & 0xff }

@@ -41,8 +41,12 @@ type Options struct {
 	MustExist bool
 }
 
-// readers is how many reads may run at once.
-const readers = 4
+const (
+	// readers is how many reads may run at once.
+	readers = 4
+	// busyTimeout is how long another process may hold the file.
+	busyTimeout = 10 * time.Second
+)
 
 // Store is a store.Store in an SQLite file.
 type Store struct {
@@ -84,7 +88,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		s.clock = time.Now
 	}
 	// The writer comes first: it switches the file to WAL.
-	if err := writer.PingContext(ctx); err != nil {
+	if err := connectFirst(ctx, writer); err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite file %s: %w", path, err), writer.Close())
 	}
 	s.reader, err = openPool(path, readers, "_pragma=query_only(1)&_pragma=cache_size(-4000)&_pragma=temp_store(MEMORY)")
@@ -111,7 +115,8 @@ func createFile(path string) error {
 }
 
 func openPool(path string, size int, params string) (*sql.DB, error) {
-	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)&" + params)
+	connector, err := sqlite.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() +
+		fmt.Sprintf("?_pragma=busy_timeout(%d)&%s", busyTimeout.Milliseconds(), params))
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +124,24 @@ func openPool(path string, size int, params string) (*sql.DB, error) {
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db, nil
+}
+
+// connectFirst connects to a file that other processes may be switching to WAL
+// too. SQLite doesn't wait for them there, whatever its busy_timeout.
+func connectFirst(ctx context.Context, db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, busyTimeout)
+	defer cancel()
+	for {
+		err := db.PingContext(ctx)
+		if !isBusy(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // WriteDB returns the one connection that writes, for the job queue. Who holds
