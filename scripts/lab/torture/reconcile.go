@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -38,9 +37,14 @@ func (s *scene) reconcile(ctx context.Context) (*report, error) {
 			return nil, err
 		}
 		r.judgeAttempts(full)
-		r.Takeover = append(r.Takeover, takeovers(full.Attempts, s.hostKills)...)
+		for _, wait := range takeovers(full.Attempts, s.hostKills) {
+			all := wait.to.Sub(wait.from)
+			r.Takeover = append(r.Takeover, all.Seconds())
+			r.TakeoverUp = append(r.TakeoverUp, (all - s.outages.within(wait)).Seconds())
+		}
 	}
-	sort.Float64s(r.Takeover)
+	slices.Sort(r.Takeover)
+	slices.Sort(r.TakeoverUp)
 	return r, nil
 }
 
@@ -110,11 +114,11 @@ func (r *report) judgeAttempts(e world.Export) {
 	}
 }
 
-// takeovers measures, for attempts that were lost when their host was killed,
-// how long it took until the next attempt began. If the host that was about to
-// take over was killed, too, the wait began anew.
-func takeovers(attempts []world.Attempt, kills []hostKill) []float64 {
-	var waits []float64
+// takeovers returns, for attempts that were lost when their host was killed,
+// the time from then until the next attempt began. If the host that was about
+// to take over was killed, too, the wait began anew.
+func takeovers(attempts []world.Attempt, kills []hostKill) []span {
+	var waits []span
 	for i := 1; i < len(attempts); i++ {
 		before, after := attempts[i-1], attempts[i]
 		died, last := false, time.Time{}
@@ -124,7 +128,7 @@ func takeovers(attempts []world.Attempt, kills []hostKill) []float64 {
 			}
 		}
 		if died && before.Outcome == "LOST" {
-			waits = append(waits, after.StartedAt.Sub(last).Seconds())
+			waits = append(waits, span{last, after.StartedAt})
 		}
 	}
 	return waits

@@ -125,8 +125,29 @@ func TestAWaitIsCountedFromTheLastKillOnTheWay(t *testing.T) {
 		{Host: "b", StartedAt: at(20), Outcome: "DELIVERED"},
 	}
 	got := takeovers(attempts, []hostKill{{"a", at(2)}, {"b", at(7)}, {"a", at(15)}})
-	if want := []float64{3}; !reflect.DeepEqual(got, want) {
+	if want := []span{{at(7), at(10)}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("waits are %v, want %v", got, want)
+	}
+}
+
+func TestTheTimeInWhichTheConnectionWasDownIsKnown(t *testing.T) {
+	t.Parallel()
+	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
+	var o outages
+	for second, down := range []bool{false, true, true, false, false, true, true} { // down from 1 to 3, and from 5 on
+		o.see(down, at(second))
+	}
+	for _, test := range []struct {
+		span span
+		want time.Duration
+	}{
+		{span{at(0), at(10)}, 3 * time.Second},
+		{span{at(2), at(4)}, time.Second},
+		{span{at(3), at(5)}, 0},
+	} {
+		if got := o.within(test.span); got != test.want {
+			t.Errorf("from %v to %v: %v, want %v", test.span.from, test.span.to, got, test.want)
+		}
 	}
 }
 

@@ -39,6 +39,9 @@ type report struct {
 	// Takeover is how long exports of a killed host waited for their next
 	// attempt, in seconds, sorted.
 	Takeover []float64 `json:"takeover_seconds"`
+	// TakeoverUp are these waits without the time in which the connection was
+	// down, sorted.
+	TakeoverUp []float64 `json:"takeover_seconds_while_up"`
 }
 
 func (r *report) findings() map[string][]string {
@@ -63,10 +66,8 @@ func (r *report) print(w io.Writer) {
 	printCounts(w, "killed", r.Kills)
 	printCounts(w, "done", r.Faults)
 	fmt.Fprintf(w, "states %v, outcome unknown %d, settled %.1f s after the last fault\n", r.Statuses, r.Unknown, r.Settling)
-	if n := len(r.Takeover); n > 0 {
-		fmt.Fprintf(w, "next attempt after a host's death: median %.1f s, 90 %% within %.1f s, longest %.1f s (%d exports)\n",
-			r.Takeover[n/2], r.Takeover[n*9/10], r.Takeover[n-1], n)
-	}
+	printWaits(w, "next attempt after a host's death", r.Takeover)
+	printWaits(w, "  of that while the connection was up", r.TakeoverUp)
 	findings := r.findings()
 	for _, name := range slices.Sorted(maps.Keys(findings)) {
 		list := findings[name]
@@ -78,6 +79,13 @@ func (r *report) print(w io.Writer) {
 			}
 			fmt.Fprintf(w, "    %s\n", line)
 		}
+	}
+}
+
+func printWaits(w io.Writer, what string, sorted []float64) {
+	if n := len(sorted); n > 0 {
+		fmt.Fprintf(w, "%s: median %.1f s, 90 %% within %.1f s, longest %.1f s (%d exports)\n",
+			what, sorted[n/2], sorted[n*9/10], sorted[n-1], n)
 	}
 }
 

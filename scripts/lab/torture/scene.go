@@ -26,6 +26,9 @@ type scene struct {
 	erp    *world.ERP
 	submit *submitter
 
+	connection string // its id
+	outages    outages
+
 	done, idle map[string]int // faults by name; idle: there was nothing to do it to
 	kills      map[string]int // SIGKILLs by what was killed
 	hostKills  []hostKill
@@ -109,7 +112,8 @@ func (s *scene) startHosts(ctx context.Context) error {
 		}
 		s.hosts = append(s.hosts, &keptHost{host: h})
 	}
-	_, err := s.hosts[0].host.Client().CreateConnection(ctx, "DROPZONE_JSON_V1", s.target.config())
+	var err error
+	s.connection, err = s.hosts[0].host.Client().CreateConnection(ctx, "DROPZONE_JSON_V1", s.target.config())
 	return err
 }
 
@@ -128,6 +132,7 @@ func (s *scene) play(ctx context.Context) (*report, error) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.submit.run(load) })
 	wg.Go(func() { s.keepHosts(keep) })
+	wg.Go(func() { s.watch(keep) })
 
 	s.begun = time.Now()
 	s.torment(ctx)
