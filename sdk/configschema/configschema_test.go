@@ -56,7 +56,8 @@ func TestValidateNamesEachWrongField(t *testing.T) {
 		config string
 		want   []string
 	}{
-		"a valid config has no violations": {`{"mode":"sftp","host":"h","password":"pw","retry":{"max":3}}`, nil},
+		"a valid config has no violations":      {`{"mode":"sftp","host":"h","password":"pw","retry":{"max":3}}`, nil},
+		"a pair, and what only looks like half": {`{"mode":"filesystem","labels":{"a":"\ud83d\ude00","b":"\\ud83d","c":"\\\u0041"}}`, nil},
 		"all violations come at once": {
 			`{"mode":"sftp","port":0,"bogus":1,"retry":{"wait":"x"},"password":"pw"}`,
 			[]string{
@@ -98,6 +99,8 @@ func TestValidateNamesEachWrongField(t *testing.T) {
 		"null":                    {`null`, []string{"the config must be a JSON object"}},
 		"a key that comes twice":  {`{"mode":"sftp","mode":"filesystem"}`, []string{"the config has the same key twice in one object"}},
 		"a nested key twice":      {`{"mode":"filesystem","retry":{"max":1,"m\u0061x":2}}`, []string{"the config has the same key twice in one object"}},
+		"half of a pair":          {`{"mode":"filesystem\ud83d"}`, []string{`the config must not have half of a surrogate pair, such as \ud83d alone`}},
+		"halves in a wrong order": {`{"mode":"\ude00\ud83d"}`, []string{`the config must not have half of a surrogate pair, such as \ud83d alone`}},
 		"not UTF-8":               {"{\"mode\":\"\xff\"}", []string{"the config must be valid UTF-8"}},
 		"an absurd number":        {`{"mode":"filesystem","port":1e999999999}`, []string{"the config has a number that is out of range"}},
 		"an absurd depth":         {strings.Repeat("[", 5000), []string{"the config is nested too deeply"}},

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -35,7 +37,40 @@ func parse(data []byte) (any, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errNotJSON
 	}
+	if halfEscaped(data) {
+		return nil, errors.New(`must not have half of a surrogate pair, such as \ud83d alone`)
+	}
 	return value, nil
+}
+
+// halfEscaped reports whether a JSON text has half of a surrogate pair as an
+// escape. It is no character, and decoders put another one in its place.
+func halfEscaped(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if r := unicodeEscape(text[i:]); !utf16.IsSurrogate(r) {
+			i++
+		} else if utf16.DecodeRune(r, unicodeEscape(text[i+6:])) != unicode.ReplacementChar {
+			i += 11
+		} else {
+			return true
+		}
+	}
+	return false
+}
+
+// unicodeEscape returns the \uXXXX that text begins with, or 0.
+func unicodeEscape(text []byte) rune {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0
+	}
+	r, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(r)
 }
 
 func parseValue(dec *json.Decoder, depth int) (any, error) {
