@@ -45,6 +45,7 @@ type Connections struct {
 	vault    Vault
 	waker    Waker
 	schemas  *schemas
+	liveness liveness
 }
 
 // NewConnection is a connection to create.
@@ -295,7 +296,7 @@ func (s *Connections) show(ctx context.Context, conn domain.Connection) view.Con
 // type. What can't be found out is not held against the connection.
 func (s *Connections) runsSomewhere(ctx context.Context, connectorType string) bool {
 	hosts, err := s.store.ListHosts(ctx)
-	return err != nil || slices.ContainsFunc(running(hosts), has(connectorType))
+	return err != nil || slices.ContainsFunc(s.liveness.running(hosts), has(connectorType))
 }
 
 func doesNotOpen(err error) *fault.Error {

@@ -47,12 +47,15 @@ func Failed(name string, err error) Check {
 // Doctor looks at what the services stand on. Each method makes the checks of
 // one part; one that fails does not keep the others from looking.
 type Doctor struct {
-	Store store.Store
-	Vault Vault
+	Store    store.Store
+	Vault    Vault
+	liveness liveness
 }
 
 // NewDoctor returns a Doctor for the services' own store and keys.
-func NewDoctor(d Deps) *Doctor { return &Doctor{Store: d.Store, Vault: vault{d.Keyring}} }
+func NewDoctor(d Deps) *Doctor {
+	return &Doctor{Store: d.Store, Vault: vault{d.Keyring}, liveness: liveness(d.HostDeadAfter)}
+}
 
 // Connections checks that every sealed config opens, and how the targets are.
 func (d *Doctor) Connections(ctx context.Context) []Check {
@@ -110,35 +113,31 @@ func down(org domain.Organization, conn domain.Connection) Check {
 }
 
 // Hosts checks that some host runs, and that the clocks agree.
-func (d *Doctor) Hosts(ctx context.Context, deadAfter time.Duration) []Check {
-	const tolerated = 5 * time.Second
+func (d *Doctor) Hosts(ctx context.Context) []Check {
 	hosts, err := d.Store.ListHosts(ctx)
 	if err != nil {
 		return []Check{Failed("hosts", err)}
 	}
-	alive := 0
 	var checks []Check
 	for _, host := range hosts {
 		if host.StoppedAt != nil {
 			continue
 		}
-		age := time.Since(host.HeartbeatAt)
+		age := now().Sub(host.HeartbeatAt)
 		switch {
-		case age < -tolerated:
+		case age < -clockTolerance:
 			checks = append(checks, Check{
 				Name: "hosts", Status: CheckWarn, Hint: "set the clocks of both machines (NTP)",
 				Message: fmt.Sprintf("the database's clock is %s ahead of this machine's", (-age).Round(time.Second)),
 			})
-			alive++
-		case age <= deadAfter+tolerated:
-			alive++
-		default:
+		case d.liveness.lost(host):
 			checks = append(checks, Check{
 				Name: "hosts", Status: CheckWarn, Hint: "a running host takes its exports over",
 				Message: fmt.Sprintf("host %s has been silent for %s", host.Name, age.Round(time.Second)),
 			})
 		}
 	}
+	alive := len(d.liveness.running(hosts))
 	if alive == 0 {
 		return append(checks, Check{
 			Name: "hosts", Status: CheckWarn, Message: "no host is running, so nothing is delivered", Hint: "start one: `orderport serve`",

@@ -38,6 +38,7 @@ type Exports struct {
 	store    exportStore
 	payloads Payloads
 	waker    Waker
+	liveness liveness
 }
 
 // ExportDetail is an export with its attempts, from first to last, and what it

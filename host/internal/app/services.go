@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -16,6 +17,8 @@ type Deps struct {
 	Registry Registry
 	Keyring  *seal.Keyring
 	Payloads Payloads
+	// HostDeadAfter is the silence after which a host counts as dead.
+	HostDeadAfter time.Duration
 	// Waker is this process's engine. Nil where none runs: the wake-up job
 	// that the store commits reaches the hosts.
 	Waker Waker
@@ -43,10 +46,11 @@ func New(d Deps) *Services {
 		Tokens:        &Tokens{store: d.Store},
 		Connections: &Connections{
 			store: d.Store, registry: d.Registry, vault: vault{d.Keyring}, waker: d.Waker, schemas: &schemas{},
+			liveness: liveness(d.HostDeadAfter),
 		},
 		Connectors: &ConnectorTypes{registry: d.Registry},
 		Intake:     newIntake(d.Store, d.Waker),
-		Exports:    &Exports{store: d.Store, payloads: d.Payloads, waker: d.Waker},
+		Exports:    &Exports{store: d.Store, payloads: d.Payloads, waker: d.Waker, liveness: liveness(d.HostDeadAfter)},
 		Audit:      &AuditLog{store: d.Store},
 		Keys:       &Keys{store: d.Store, ring: d.Keyring},
 	}

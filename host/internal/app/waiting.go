@@ -5,25 +5,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/view"
 )
-
-// hostSilence is how old a heartbeat may be for its host to count as running.
-const hostSilence = 10 * time.Second
-
-// running are the hosts that are alive.
-func running(hosts []domain.HostNode) []domain.HostNode {
-	return slices.DeleteFunc(slices.Clone(hosts), func(h domain.HostNode) bool {
-		return h.StoppedAt != nil || now().Sub(h.HeartbeatAt) >= hostSilence
-	})
-}
-
-func has(connectorType string) func(domain.HostNode) bool {
-	return func(h domain.HostNode) bool { return slices.Contains(h.ConnectorTypes, connectorType) }
-}
 
 // waitsFor says in words what keeps a PENDING export from being delivered at
 // this moment: the first of the things that have to be there. It is empty for
@@ -40,7 +25,7 @@ func (e *Exports) waitsFor(ctx context.Context, export domain.Export, attempts [
 	if err != nil {
 		return "", err
 	}
-	alive := running(hosts)
+	alive := e.liveness.running(hosts)
 	switch {
 	case len(alive) == 0:
 		return "a host: none is running", nil

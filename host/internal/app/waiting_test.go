@@ -29,7 +29,7 @@ func TestWhatAnExportWaitsFor(t *testing.T) {
 	host := domain.HostNode{ConnectorTypes: []string{"A_V1"}, HeartbeatAt: present}
 	other, silent, stopped := host, host, host
 	other.ConnectorTypes = []string{"B_V1"}
-	silent.HeartbeatAt = present.Add(-hostSilence)
+	silent.HeartbeatAt = present.Add(-time.Minute)
 	stopped.StoppedAt = &present
 	active := domain.Connection{Status: domain.Active}
 	down := active
@@ -59,11 +59,22 @@ func TestWhatAnExportWaitsFor(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			exports := Exports{store: scenery{conn: tc.conn, hosts: tc.hosts}}
+			exports := Exports{store: scenery{conn: tc.conn, hosts: tc.hosts}, liveness: liveness(5 * time.Second)}
 			got, err := exports.waitsFor(t.Context(), tc.export, tc.attempts)
 			if err != nil || (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
 				t.Errorf("%q (%v), want %q", got, err, tc.want)
 			}
 		})
+	}
+}
+
+func TestAHostIsAliveForAsLongAsItsHeartbeatsMayTake(t *testing.T) {
+	t.Parallel()
+	silent := []domain.HostNode{{HeartbeatAt: now().Add(-time.Minute)}}
+	if alive := liveness(5 * time.Second).running(silent); len(alive) != 0 {
+		t.Errorf("after 5 s and more: %v", alive)
+	}
+	if alive := liveness(10 * time.Minute).running(silent); len(alive) != 1 {
+		t.Errorf("before 10 min: %v", alive)
 	}
 }

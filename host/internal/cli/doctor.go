@@ -65,12 +65,12 @@ func (s *session) examine(d *diagnosis, set settings.Settings) {
 		return
 	}
 	d.ok("schema", "up to date")
-	doctor := app.NewDoctor(app.Deps{Store: db.Store, Keyring: keyring})
+	doctor := app.NewDoctor(app.Deps{Store: db.Store, Keyring: keyring, HostDeadAfter: set.HostDeadAfter})
 	if noKey == nil {
 		d.add(doctor.Connections(s.ctx)...)
 	}
 	s.examineConnectors(d, set, doctor)
-	d.add(doctor.Hosts(s.ctx, set.HostDeadAfter)...)
+	d.add(doctor.Hosts(s.ctx)...)
 	d.add(doctor.Unknown(s.ctx)...)
 }
 

@@ -184,8 +184,11 @@ func (h *host) wire() error {
 		return err
 	}
 	handler := httpapi.New(httpapi.Config{
-		Services: app.New(app.Deps{Store: h.db, Registry: h.plugins, Keyring: h.keyring, Payloads: h.payloads, Waker: h.engine}),
-		Ready:    h.ready, Metrics: measured.Handler(), Observe: measured.Call, Log: h.log, Version: h.version,
+		Services: app.New(app.Deps{
+			Store: h.db, Registry: h.plugins, Keyring: h.keyring, Payloads: h.payloads, Waker: h.engine,
+			HostDeadAfter: h.set.HostDeadAfter,
+		}),
+		Ready: h.ready, Metrics: measured.Handler(), Observe: measured.Call, Log: h.log, Version: h.version,
 	})
 	h.server = httpapi.Serve(handler, h.log)
 	return nil

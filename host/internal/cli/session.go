@@ -88,7 +88,7 @@ func (s *session) office(want wants) (*office, error) {
 	if err := db.mustBeMigrated(s.ctx); err != nil {
 		return nil, err
 	}
-	o := &office{db: db, settings: set, deps: app.Deps{Store: db.Store, Registry: noConnectors{}}}
+	o := &office{db: db, settings: set, deps: app.Deps{Store: db.Store, Registry: noConnectors{}, HostDeadAfter: set.HostDeadAfter}}
 	o.deps.Keyring, err = set.Keyring()
 	if err != nil {
 		if want.keys {

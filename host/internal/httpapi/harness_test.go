@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -87,7 +88,7 @@ func serveWith(t *testing.T, s store.Store, keyring *seal.Keyring, bounds batchB
 		t: t, store: s, registry: newFakeRegistry(), payloads: payloads,
 		keyring: keyring, log: &logBuffer{}, waker: &countingWaker{nudged: map[uuid.UUID]int{}},
 	}
-	w.services = app.New(app.Deps{Store: s, Registry: w.registry, Keyring: w.keyring, Payloads: payloads, Waker: w.waker})
+	w.services = app.New(app.Deps{Store: s, Registry: w.registry, Keyring: w.keyring, Payloads: payloads, Waker: w.waker, HostDeadAfter: 5 * time.Second})
 	m := metrics.New(metrics.Options{Version: "test", CountExports: s.CountExports, Connectors: w.registry.Status})
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = Serve(New(Config{
