@@ -97,29 +97,30 @@ func TestAnErrorThatDoesNotPassEndsTheExport(t *testing.T) {
 
 func TestADeadlineIsAnUnknownOutcomeThatAResumableConnectorFindsOut(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, w *world) {
-		p := newERP()
-		p.deliver = func(ctx context.Context, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
-			if start.GetAttempt() > 1 {
-				return p.honest(ctx, start, sink)
-			}
-			result, err := p.honest(ctx, start, sink) // it gets there, but the answer does not
-			if err != nil || result.GetError() != nil {
-				return result, err
-			}
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		o := w.options(registry{erpType: p})
-		o.Knobs.AttemptTimeout = 300 * time.Millisecond
-		exports := w.accept(w.connection(), 1)
-		w.run(o)
-		got := w.await(domain.Sent, exports...)[0]
-		if got.FailureCount != 1 || w.outcomes(got) != "LOST DELIVERED" {
-			t.Errorf("%d failures, attempts %s", got.FailureCount, w.outcomes(got))
-		}
-		p.verify(t, 1, got.ID)
-	})
+	onPostgres := func(t testing.TB) *world { w, _ := onPostgres(t); return w }
+	for name, open := range map[string]func(testing.TB) *world{"postgres": onPostgres, "sqlite": onSQLite} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lengthening(t, 300*time.Millisecond, func(timeout time.Duration) bool {
+				w := open(t)
+				p := newERP()
+				reached := dying(p, afterVisible, hang) // it gets there, but the answer does not
+				o := w.options(registry{erpType: p})
+				o.Knobs.AttemptTimeout = timeout
+				exports := w.accept(w.connection(), 1)
+				w.run(o)
+				if !<-reached {
+					return false
+				}
+				got := w.await(domain.Sent, exports...)[0]
+				if got.FailureCount != 1 || w.outcomes(got) != "LOST DELIVERED" {
+					t.Errorf("%d failures, attempts %s", got.FailureCount, w.outcomes(got))
+				}
+				p.verify(t, 1, got.ID)
+				return true
+			})
+		})
+	}
 }
 
 func TestAConnectorThatCannotResumeIsNotRunAgainAfterAnUnknownOutcome(t *testing.T) {

@@ -304,7 +304,7 @@ func TestAConnectorMayDieAtAnyInstant(t *testing.T) {
 			"breaks the contract": func(context.Context) error {
 				return &connector.ContractError{Type: erpType, Reason: "no result"}
 			},
-			"hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			"hangs": hang,
 		} {
 			for at := range tc.want {
 				t.Run(tc.name+"/"+how+"/"+string(at), func(t *testing.T) {
@@ -313,17 +313,27 @@ func TestAConnectorMayDieAtAnyInstant(t *testing.T) {
 					if how == "hangs" {
 						timeout = 3 * time.Second
 					}
-					for !tc.diesAt(t, at, end, timeout) {
-						if timeout *= 2; timeout > time.Minute {
-							t.Fatal("no attempt gets as far as this instant")
-						}
-						t.Logf("the attempt was over before this instant; once more, with %s", timeout)
-					}
+					lengthening(t, timeout, func(timeout time.Duration) bool { return tc.diesAt(t, at, end, timeout) })
 				})
 			}
 		}
 	}
 }
+
+// lengthening runs a test whose attempt has to get somewhere before its time is
+// up, with more and more time until it has.
+func lengthening(t *testing.T, timeout time.Duration, try func(timeout time.Duration) (reached bool)) {
+	t.Helper()
+	for !try(timeout) {
+		if timeout *= 2; timeout > time.Minute {
+			t.Fatal("no attempt gets as far as it has to")
+		}
+		t.Logf("the attempt was over too soon; once more, with %s", timeout)
+	}
+}
+
+// hang waits until the attempt's time is up.
+func hang(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 
 // silent is a kind of connector, and how an export ends whose first attempt
 // has ended at an instant without a word.
