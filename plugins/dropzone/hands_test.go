@@ -52,6 +52,8 @@ func TestIdleHandsGo(t *testing.T) {
 		h.do(func() { close(done) })
 		<-done
 		<-time.After(handsRest + time.Second)
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		if len(h.idle) != 0 {
 			t.Errorf("%d goroutines wait", len(h.idle))
 		}

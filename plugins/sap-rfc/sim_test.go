@@ -42,10 +42,10 @@ const (
 // onSAP runs a test over each transport.
 func onSAP(t *testing.T, o sapsim.Options, test func(t *testing.T, s *simulation)) {
 	t.Helper()
+	o.Customer = true
 	for name, start := range map[string]func(*testing.T, *simulation, sapsim.Options){"nwrfc": throughTheLibrary, "soap": throughTheWeb} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o.Customer = true
 			s := &simulation{sys: sapsim.New(o)}
 			t.Cleanup(s.sys.Close)
 			start(t, s, o)
