@@ -36,13 +36,18 @@ type backlog struct {
 	puts   atomic.Int64     // made so far
 
 	running bool           // guarded by Dir.mu: the goroutine lives
-	ending  bool           // guarded by Dir.mu: Close waits for it
 	wake    chan struct{}  // buffered: do not wait for a calm moment
-	worker  sync.WaitGroup // the goroutine; Add under Dir.mu
+	ending  chan struct{}  // closed when Close waits for the goroutines
+	end     func()         // closes it, once
+	worker  sync.WaitGroup // the goroutine, and recoverLater; Add under Dir.mu
 }
 
 func newBacklog() backlog {
-	return backlog{places: make(map[string]place), wake: make(chan struct{}, 1)}
+	ending := make(chan struct{})
+	return backlog{
+		places: make(map[string]place), wake: make(chan struct{}, 1),
+		ending: ending, end: sync.OnceFunc(func() { close(ending) }),
+	}
 }
 
 // place is where the bytes of a Put are.
@@ -188,9 +193,13 @@ func (d *Dir) publishPlace(key string, p place) error {
 	return nil
 }
 
-// publishNow makes the payload under key a file, without waiting for its turn.
+// publishNow makes the payload under key a file, without waiting for its turn,
+// unless another process keeps it from that.
 func (d *Dir) publishNow(key string) error {
 	unlock, err := d.lockPublishing()
+	if errors.Is(err, errHeld) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -223,23 +232,28 @@ func (d *Dir) retireIfEmpty(j *journal) {
 }
 
 // settle keeps what went wrong with a file for Check, pauses after it, and says
-// whether the goroutine is to give up.
+// whether the goroutine is to give up. That it is another one's turn is nothing
+// wrong.
 func (d *Dir) settle(err error) (over bool) {
 	d.mu.Lock()
 	d.failed = err
-	if err != nil && d.backlog.ending {
-		d.backlog.running = false
-		d.mu.Unlock()
-		return true
+	if errors.Is(err, errHeld) {
+		d.failed = nil
 	}
 	d.mu.Unlock()
-	if err != nil {
-		timer := time.NewTimer(publishRetry)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-d.backlog.wake:
-		}
+	if err == nil {
+		return false
+	}
+	timer := time.NewTimer(publishRetry)
+	defer timer.Stop()
+	select {
+	case <-d.backlog.ending:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.backlog.running = false
+		return true
+	case <-d.backlog.wake:
+	case <-timer.C:
 	}
 	return false
 }
@@ -247,12 +261,12 @@ func (d *Dir) settle(err error) (over bool) {
 // drain writes all files and retires all journals.
 func (d *Dir) drain() error {
 	d.mu.Lock()
-	d.backlog.ending = true
 	if d.current != nil {
 		d.setAside()
 	}
 	d.hurry()
 	d.mu.Unlock()
+	d.backlog.end()
 	d.backlog.worker.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,6 +1,7 @@
 package payload_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/orderport/orderport/host/internal/payload"
 )
@@ -148,4 +151,62 @@ func TestWhereFilesCannotBeWrittenTheJournalsAreBounded(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "exports/o/0")); errors.Is(err, fs.ErrNotExist) {
 		t.Error("the next opening did not write the files")
 	}
+}
+
+// TestAProcessThatIsStoppedWhileItWritesFilesHoldsNobodyUp has another process
+// hold the lock under which files are written, for as long as it likes.
+func TestAProcessThatIsStoppedWhileItWritesFilesHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	dead := openDir(t, root)
+	put(t, dead, "exports/o/of-the-dead", []byte("x"))
+	dead.Abandon()
+	letGo := holdPublishing(t, root)
+
+	const limit = 1000
+	d, err := payload.OpenDirWithLimit(root, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantGot(t, d, "exports/o/of-the-dead", []byte("x"))
+	big := bytes.Repeat([]byte("x"), limit)
+	for i := range 10 { // more than there may be journals whose files can't be written
+		put(t, d, fmt.Sprintf("exports/o/%d", i), big)
+		wantGot(t, d, fmt.Sprintf("exports/o/%d", i), big)
+	}
+	if err := d.Check(t.Context()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	again := openDir(t, root)
+	put(t, again, "exports/o/last", []byte("x"))
+	if got, err := filepath.Glob(filepath.Join(root, "exports/o/*")); err != nil || len(got) != 0 {
+		t.Fatalf("files %q (%v), while another process writes", got, err)
+	}
+
+	letGo()
+	eventually(t, "all are files, and the only journal is the living one's", func() bool {
+		journals, err := filepath.Glob(filepath.Join(root, ".journal/*"))
+		written, globErr := filepath.Glob(filepath.Join(root, "exports/o/*"))
+		return errors.Join(err, globErr) == nil && len(journals) == 1 && len(written) == 12
+	})
+	if err := again.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// holdPublishing locks a store as a process does that writes files.
+func holdPublishing(t *testing.T, root string) (letGo func()) {
+	t.Helper()
+	dir, err := os.Open(filepath.Join(root, ".tmp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dir.Close() })
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = dir.Close() }
 }

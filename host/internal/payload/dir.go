@@ -83,7 +83,12 @@ func openDir(path string, limit int64) (*Dir, error) {
 			return nil, explain("open", err)
 		}
 	}
-	if err := errors.Join(d.recover(), d.sweep(time.Now())); err != nil {
+	err = d.recover()
+	if errors.Is(err, errHeld) {
+		d.backlog.worker.Go(d.recoverLater)
+		err = nil
+	}
+	if err := errors.Join(err, d.sweep(time.Now())); err != nil {
 		return nil, explain("open", err)
 	}
 	return d, nil
@@ -202,7 +207,20 @@ func (d *Dir) Check(ctx context.Context) error {
 	if failed != nil {
 		return explain("write files", failed)
 	}
-	return check(ctx, d, d.publishNow, func(key string) error { return os.Remove(d.path(key)) })
+	return check(ctx, d, d.publishNow, d.remove)
+}
+
+// remove takes a payload away whose place nobody needs to know.
+func (d *Dir) remove(key string) error {
+	d.mu.Lock()
+	_, waits := d.backlog.places[key]
+	delete(d.backlog.places, key)
+	d.mu.Unlock()
+	err := os.Remove(d.path(key))
+	if waits && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Close writes the files that are still to be written and retires the journals,

@@ -8,7 +8,6 @@ func OpenDirWithLimit(path string, limit int64) (*Dir, error) { return openDir(p
 // is in the journals alone.
 func (d *Dir) Abandon() {
 	d.mu.Lock()
-	d.backlog.ending = true
 	journals := d.full
 	if d.current != nil {
 		journals = append(journals, d.current)
@@ -22,6 +21,7 @@ func (d *Dir) Abandon() {
 	d.full, d.current = journals, nil
 	d.hurry()
 	d.mu.Unlock()
+	d.backlog.end()
 	d.backlog.worker.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,26 +6,41 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// lockPatience is how long to wait for another process to write its files.
+const lockPatience = time.Second
+
+// errHeld says that another process was writing files for all of lockPatience.
+// It may have been stopped in the middle. Nothing depends on it: what is in the
+// journals is durable and can be read there.
+var errHeld = errors.New("another process is writing files and does not get done")
+
 // lockPublishing keeps the processes that have the directory open from writing
 // files at the same time: between the look whether a later Put is there and the
-// rename, none may come. It returns the function that unlocks.
+// rename, none may come. It returns the function that unlocks, or errHeld.
 func (d *Dir) lockPublishing() (unlock func(), err error) {
 	dir, err := os.Open(d.temps())
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
+	for begun := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EWOULDBLOCK) || time.Since(begun) > lockPatience {
 			break
 		}
 	}
-	// Network file systems may refuse to lock a directory.
-	if err != nil && !errors.Is(err, unix.EBADF) && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOLCK) {
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EBADF), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOLCK):
+		// Network file systems may refuse to lock a directory.
+	case errors.Is(err, unix.EWOULDBLOCK):
+		_ = dir.Close()
+		return nil, errHeld
+	default:
 		_ = dir.Close()
 		return nil, err
 	}

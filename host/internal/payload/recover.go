@@ -13,6 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// recoverLater calls recover until it gets to it.
+func (d *Dir) recoverLater() {
+	for {
+		select {
+		case <-d.backlog.ending:
+			return // the next OpenDir may get to it
+		case <-time.After(publishRetry):
+		}
+		err := d.recover()
+		if errors.Is(err, errHeld) {
+			continue
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.unretired = errors.Join(d.unretired, err)
+		return
+	}
+}
+
 // recover applies the journals of processes that have ended without retiring
 // them, and removes them. Journals of living processes are left alone.
 //
@@ -24,11 +43,6 @@ func (d *Dir) recover() error {
 	if err != nil {
 		return err
 	}
-	unlock, err := d.lockPublishing()
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	var dead []*os.File
 	defer func() {
 		for _, file := range dead {
@@ -44,12 +58,19 @@ func (d *Dir) recover() error {
 			continue
 		}
 		dead = append(dead, file)
-		if err := readJournal(file, d.reapply); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
 	}
 	if len(dead) == 0 {
 		return nil
+	}
+	unlock, err := d.lockPublishing()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, file := range dead {
+		if err := readJournal(file, d.reapply); err != nil {
+			return fmt.Errorf("%s: %w", file.Name(), err)
+		}
 	}
 	if err := syncFileSystem(d.root); err != nil {
 		return err
