@@ -116,7 +116,7 @@ func install(ctx context.Context, t *testing.T, db string, extra ...string) *wor
 func serve(ctx context.Context, t *testing.T, in *world.Installation, name string, env ...string) *world.Host {
 	t.Helper()
 	host, err := in.Serve(ctx, name, env...)
-	if err != nil {
+	if host == nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -128,6 +128,9 @@ func serve(ctx context.Context, t *testing.T, in *world.Installation, name strin
 			t.Logf("the log of host %s ends:\n%s", name, raw[max(0, len(raw)-4000):])
 		}
 	})
+	if err != nil {
+		t.Fatalf("start host %s: %v", name, err)
+	}
 	return host
 }
 

@@ -192,6 +192,8 @@ func (h *Host) WaitReady(ctx context.Context, limit time.Duration) error {
 		if !proc.Running() {
 			return fmt.Errorf("host %s ended: %w, see its log", h.name, proc.err)
 		}
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/readyz", nil)
 		if err != nil {
 			return err

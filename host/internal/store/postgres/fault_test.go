@@ -343,6 +343,69 @@ func TestAFrozenHostDoesNotHoldItsRowsForLong(t *testing.T) {
 	}
 }
 
+// deaf is a connection whose owner stops reading.
+type deaf struct {
+	net.Conn
+	now chan struct{} // closed: from now on
+}
+
+func (d deaf) Read(b []byte) (int, error) {
+	select {
+	case <-d.now:
+		select {} // the bytes stay with the kernel
+	default:
+		return d.Conn.Read(b)
+	}
+}
+
+func TestAHostThatFreezesWhileItIsBeingAnsweredDoesNotHoldItsRowsForLong(t *testing.T) {
+	t.Parallel()
+	database := storetest.PostgresURL(t)
+	s := open(t, database)
+	w := storetest.NewWorld(t, s)
+	e := w.ClaimOne()
+	var limit string
+	if err := s.Pool().QueryRow(t.Context(), `SHOW tcp_user_timeout`).Scan(&limit); err != nil || limit != "20000" {
+		t.Fatalf("the limit is %q, %v", limit, err)
+	}
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen := deaf{now: make(chan struct{})}
+	config.DialFunc = func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+		frozen.Conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return frozen, err
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = frozen.Close() })
+	// The test waits for less than the real time-out.
+	if _, err := conn.Exec(t.Context(), `SET tcp_user_timeout = '500ms'`); err != nil {
+		t.Fatal(err)
+	}
+	close(frozen.now)
+	go func() {
+		_, _ = conn.Exec(context.Background(), `UPDATE erp_export SET updated_at = now() RETURNING repeat('x', 100000000)`, pgx.QueryExecModeSimpleProtocol)
+	}()
+	other := open(t, database)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for stuck := false; !stuck; <-tick.C {
+		err := other.Pool().QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event = 'ClientWrite')`).Scan(&stuck)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	errs, err := other.Reclaim(t.Context(), []store.Finish{storetest.Ended(e, domain.OutcomeLost, domain.Pending)})
+	if err := errors.Join(append(errs, err)...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestOpeningAServerThatIsNotThereFailsWithoutThePassword(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{

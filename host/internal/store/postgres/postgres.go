@@ -81,10 +81,11 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 // statement has one good plan, so it is made once, not with each execution.
 //
 // It also lets the server end a transaction whose host was frozen in the middle
-// of it: its row locks would hold up the takeover of its exports.
+// of it, or before it had read the answer: its row locks would hold up the
+// takeover of its exports.
 func prepareSession(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
-		SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '20s'`)
+		SET plan_cache_mode = force_generic_plan; SET idle_in_transaction_session_timeout = '20s'; SET tcp_user_timeout = '20s'`)
 	return err
 }
 
