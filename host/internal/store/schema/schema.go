@@ -7,12 +7,15 @@ package schema
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -22,6 +25,8 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 
 	"github.com/orderport/orderport/migrations"
+
+	"github.com/orderport/orderport/host/internal/fault"
 )
 
 // versionTable is where Orderport's own applied steps are remembered.
@@ -29,6 +34,12 @@ const versionTable = "schema_version"
 
 // lockKey is the PostgreSQL advisory lock that lets one host migrate at a time.
 const lockKey int64 = 0x6f72646572706f72
+
+// lockPatience is how long to wait for that other host.
+const lockPatience = time.Minute
+
+// lockNotAvailable is PostgreSQL's code for a wait that was too long.
+const lockNotAvailable = "55P03"
 
 // Step is one change of the schema.
 type Step struct {
@@ -51,7 +62,9 @@ type Schema struct {
 }
 
 // Postgres returns the schema of the database behind pool.
-func Postgres(pool *pgxpool.Pool) (*Schema, error) {
+func Postgres(pool *pgxpool.Pool) (*Schema, error) { return postgres(pool, lockPatience) }
+
+func postgres(pool *pgxpool.Pool, patience time.Duration) (*Schema, error) {
 	queue, err := newQueue(riverpgxv5.New(pool))
 	if err != nil {
 		return nil, err
@@ -65,7 +78,7 @@ func Postgres(pool *pgxpool.Pool) (*Schema, error) {
 		},
 		queue: queue,
 		exclusively: func(ctx context.Context, run func(context.Context) error) error {
-			return withAdvisoryLock(ctx, pool.Config().ConnConfig, run)
+			return withAdvisoryLock(ctx, pool.Config().ConnConfig, patience, run)
 		},
 	}, nil
 }
@@ -197,14 +210,23 @@ func ownStep(source *goose.Source, applied bool) Step {
 
 // withAdvisoryLock uses a connection of its own, so that a small pool can't
 // block itself.
-func withAdvisoryLock(ctx context.Context, config *pgx.ConnConfig, run func(context.Context) error) error {
+func withAdvisoryLock(ctx context.Context, config *pgx.ConnConfig, patience time.Duration, run func(context.Context) error) error {
 	conn, err := pgx.ConnectConfig(ctx, config.Copy())
 	if err != nil {
 		return fmt.Errorf("connect for the migration lock: %w", err)
 	}
 	// Closing the session releases the lock, even when ctx is done.
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", lockKey); err != nil {
+	if _, err := conn.Exec(ctx, "SET lock_timeout = "+strconv.Itoa(int(patience.Milliseconds()))); err != nil {
+		return fmt.Errorf("wait for the migration lock: %w", err)
+	}
+	_, err = conn.Exec(ctx, "SELECT pg_advisory_lock($1)", lockKey)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == lockNotAvailable {
+		return fault.New(fault.Unavailable, "migration_under_way", "another process has been migrating the database for %s", patience).
+			WithHint("wait for it; if it hangs, end it: its steps are transactions, so nothing is left half done").Because(err)
+	}
+	if err != nil {
 		return fmt.Errorf("wait for the migration lock: %w", err)
 	}
 	return run(ctx)

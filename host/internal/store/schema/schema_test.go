@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/orderport/orderport/host/internal/fault"
 	"github.com/orderport/orderport/host/internal/store/schema"
 	"github.com/orderport/orderport/host/internal/store/sqlite"
 	"github.com/orderport/orderport/host/internal/store/storetest"
@@ -139,6 +141,26 @@ func TestHostsThatStartAtOnceMigratePostgresOnce(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgresURL(t)
 	checkTogether(t, func(t *testing.T) (*schema.Schema, error) { return openPostgres(t, url) })
+}
+
+func TestAProcessThatHangsInAMigrationIsNotWaitedForForever(t *testing.T) {
+	t.Parallel()
+	pool := connect(t, storetest.EmptyPostgresURL(t))
+	other, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Release()
+	if _, err := other.Exec(t.Context(), "SELECT pg_advisory_lock($1)", schema.LockKey); err != nil {
+		t.Fatal(err)
+	}
+	s, err := schema.PostgresWithPatience(pool, 20*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Up(t.Context()); fault.From(err).Code != "migration_under_way" {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestProcessesThatStartAtOnceMigrateSQLiteOnce(t *testing.T) {
