@@ -79,7 +79,9 @@ func (s *scene) killLocked(h *keptHost) {
 }
 
 // stopHost freezes a host, half of the time for so long that it is taken for
-// dead: it must not be able to do anything for what was taken over.
+// dead: it must not be able to do anything for what was taken over. Where there
+// are others, every second time the next faults are theirs meanwhile: what it
+// holds must not hold them up.
 func stopHost(ctx context.Context, s *scene, at step) error {
 	h := s.anyHost(at)
 	pause := between(at.rand, 200*time.Millisecond, 2*time.Second)
@@ -92,9 +94,17 @@ func stopHost(ctx context.Context, s *scene, at step) error {
 	if !proc.Running() {
 		return errNothing
 	}
+	meanwhile := len(s.hosts) > 1 && at.rand.IntN(2) == 0
+	if meanwhile {
+		pause += between(at.rand, 0, 20*time.Second)
+	}
 	s.say("stop host %s (%d) for %.1f s", h.host.Name, proc.PID(), pause.Seconds())
 	if err := proc.Signal(syscall.SIGSTOP); err != nil {
 		return err
+	}
+	if meanwhile {
+		time.AfterFunc(pause, func() { _ = proc.Signal(syscall.SIGCONT) }) // it may have been killed
+		return nil
 	}
 	s.sleep(ctx, pause)
 	return proc.Signal(syscall.SIGCONT)
