@@ -241,7 +241,7 @@ func TestTheTableOfMutantsIsCurrent(t *testing.T) {
 	}
 	got, err := os.ReadFile(mutantTable)
 	if err != nil || string(got) != want {
-		t.Errorf("%s is not current (%v): run go test -run TableOfMutants -update ./conformance", mutantTable, err)
+		t.Errorf("%s is not current (%v): run go test ./conformance -run TableOfMutants -update", mutantTable, err)
 	}
 }
 

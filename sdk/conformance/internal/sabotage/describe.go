@@ -75,7 +75,7 @@ func schema() []Sabotage {
 		},
 		{
 			Name: "trusts-config", Check: "schema/required",
-			What: "does not check configs", Words: "it was accepted",
+			What: "does not check configs", Words: "the code is UNREACHABLE, want INVALID_CONFIG",
 		},
 		{
 			Name: "first-violation-only", Check: "schema/required",
