@@ -27,6 +27,7 @@ import (
 	"github.com/orderport/orderport/sdk"
 	"github.com/orderport/orderport/sdk/port"
 	"github.com/orderport/orderport/sdk/sdktest"
+	"github.com/orderport/orderport/sdk/tunnel"
 )
 
 // roleEnv makes the test binary play another part than running tests.
@@ -102,6 +103,7 @@ func middleman() {
 // started is a connector process and go-plugin's client of it.
 type started struct {
 	client *plugin.Client
+	conn   *grpc.ClientConn
 	port   connectorv1.ConnectorServiceClient
 	cmd    *exec.Cmd
 	dir    string // of its socket
@@ -131,7 +133,7 @@ type clientPlugin struct{ plugin.NetRPCUnsupportedPlugin }
 func (clientPlugin) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error { return errors.ErrUnsupported }
 
 func (clientPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return connectorv1.NewConnectorServiceClient(conn), nil
+	return conn, nil
 }
 
 // startConnector starts a binary through go-plugin, with mutual TLS and an
@@ -168,7 +170,8 @@ func startConnector(t *testing.T, binary string, env ...string) *started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.port = raw.(connectorv1.ConnectorServiceClient)
+	s.conn = raw.(*grpc.ClientConn)
+	s.port = connectorv1.NewConnectorServiceClient(s.conn)
 	return s
 }
 
@@ -293,13 +296,30 @@ func checkLog(t *testing.T, text string) {
 
 func TestSIGTERMLetsRunningCallsFinish(t *testing.T) {
 	t.Parallel()
-	s := startSelf(t)
+	t.Run("a stream of its own", func(t *testing.T) {
+		t.Parallel()
+		s := startSelf(t)
+		sigtermLetsFinish(t, s, s.port)
+	})
+	t.Run("tunnel", func(t *testing.T) {
+		t.Parallel()
+		s := startSelf(t)
+		through, err := tunnel.Dial(t.Context(), s.conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sigtermLetsFinish(t, s, connectorv1.NewConnectorServiceClient(through))
+	})
+}
+
+func sigtermLetsFinish(t *testing.T, s *started, client connectorv1.ConnectorServiceClient) {
+	t.Helper()
 	first := start("x")
 	first.DraftOrder.Notes = new(string)
 	*first.DraftOrder.Notes = "700ms"
 	size := 0
 	answer := storing(&size)
-	result, err := export(t.Context(), s.port, first, func(m *connectorv1.ExportResponse) *connectorv1.ExportRequest {
+	result, err := export(t.Context(), client, first, func(m *connectorv1.ExportResponse) *connectorv1.ExportRequest {
 		if m.GetProgress() != nil { // it is running
 			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Error(err)

@@ -24,6 +24,7 @@ import (
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
+	"github.com/orderport/orderport/sdk/tunnel"
 )
 
 // How long the process waits.
@@ -104,14 +105,14 @@ func speaksWith(offered string) bool {
 	return offered == "" || slices.Contains(strings.Split(offered, ","), strconv.Itoa(port.ProtocolVersion))
 }
 
-// heapSlack lets the heap grow by 8 MiB, and not only by as much as is alive,
+// heapSlack lets the heap grow by 24 MiB, and not only by as much as is alive,
 // before it is collected: a connector keeps little and so would collect all the
 // time. The pages are never touched, so they cost no memory.
 func heapSlack() []byte {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return nil // somebody knows better
 	}
-	return make([]byte, 8<<20)
+	return make([]byte, 24<<20)
 }
 
 func logLevel() slog.Level {
@@ -149,7 +150,7 @@ func (p *process) serve() {
 			MagicCookieKey:   port.CookieKey,
 			MagicCookieValue: port.CookieValue,
 		},
-		Plugins:    plugin.PluginSet{port.PluginName: &grpcPlugin{service: p.server}},
+		Plugins:    plugin.PluginSet{port.PluginName: &grpcPlugin{service: p.server, tunnel: p.debug == nil}},
 		GRPCServer: p.newGRPCServer,
 		Logger: hclog.New(&hclog.LoggerOptions{
 			Level: hclog.Warn, Output: p.stderr, JSONFormat: true,
@@ -316,11 +317,15 @@ func logLines(stream string) (*os.File, error) {
 type grpcPlugin struct {
 	plugin.NetRPCUnsupportedPlugin
 	service connectorv1.ConnectorServiceServer
+	tunnel  bool // who debugs a connector wants to see each call
 }
 
 // GRPCServer implements plugin.GRPCPlugin.
 func (g *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 	connectorv1.RegisterConnectorServiceServer(s, g.service)
+	if g.tunnel {
+		connectorv1.RegisterExportTunnelServiceServer(s, tunnel.NewService(g.service))
+	}
 	return nil
 }
 

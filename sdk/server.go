@@ -18,6 +18,7 @@ import (
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/configschema"
+	"github.com/orderport/orderport/sdk/hands"
 )
 
 // NewServer returns the gRPC service of a connector, without a process around
@@ -234,7 +235,7 @@ func isBroken(err error) bool {
 // calls runs the connector's code and knows how much of it is running: calls
 // of the host, and code that goes on after its call.
 type calls struct {
-	hands hands
+	hands hands.Pool
 
 	mu      sync.Mutex
 	running int           // guarded by mu
@@ -250,7 +251,7 @@ const patience = 800 * time.Millisecond
 func (c *calls) run(ctx context.Context, method string, f func() error) error {
 	c.add()
 	done := make(chan error, 1)
-	c.hands.do(func() {
+	c.hands.Do(func() {
 		defer c.end()
 		err := broken(codes.Internal, "the connector's %s ended without returning", method) // runtime.Goexit
 		defer func() { done <- err }()

@@ -37,7 +37,7 @@ func (f *filesystem) await(ctx context.Context, call func() error) error {
 		return err
 	}
 	done := make(chan error, 1)
-	f.flushes.hands.do(func() { done <- call() })
+	f.flushes.hands.Do(func() { done <- call() })
 	select {
 	case err := <-done:
 		return err

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"sync"
+
+	"github.com/orderport/orderport/sdk/hands"
 )
 
 // sharedFlush lets concurrent callers share flushes of one directory. A flush
@@ -66,7 +68,7 @@ func (s *sharedFlush) run() {
 // flushes holds the directories that calls are under way in, and the hands for
 // calls of the file system. The zero value is ready.
 type flushes struct {
-	hands hands
+	hands hands.Pool
 
 	mu      sync.Mutex
 	entries map[string]*directoryEntry // guarded by mu

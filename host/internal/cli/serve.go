@@ -54,7 +54,7 @@ type host struct {
 	phase atomic.Pointer[string]
 }
 
-// heapSlack lets the heap grow by 8 MiB, and not only by as much as is alive,
+// heapSlack lets the heap grow by 16 MiB, and not only by as much as is alive,
 // before it is collected: a host keeps little and so would collect all the
 // time. The pages are never touched, so they cost no memory.
 func heapSlack(s *session) []byte {
@@ -63,7 +63,7 @@ func heapSlack(s *session) []byte {
 			return nil // the operator knows better
 		}
 	}
-	return make([]byte, 8<<20)
+	return make([]byte, 16<<20)
 }
 
 // Run runs the host until it is told to stop.

@@ -17,6 +17,7 @@ import (
 	"github.com/orderport/orderport/host/internal/delivery/groupcommit"
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/store"
+	"github.com/orderport/orderport/sdk/hands"
 )
 
 // Why attempts are cut short.
@@ -53,6 +54,7 @@ type Engine struct {
 	giveUp    context.CancelFunc
 	loops     sync.WaitGroup // sweep, lanes, probes, acks
 	attempts  sync.WaitGroup
+	hands     hands.Pool // for attempts
 	beating   sync.WaitGroup
 	stopBeat  context.CancelFunc
 

@@ -352,7 +352,9 @@ func (l *lane) claim(t *target, n int) time.Duration {
 	l.mu.Unlock()
 	for _, c := range claimed {
 		r := &run{export: c.Export, order: c.Order, host: host, target: t, port: t.port, claimed: asked}
-		l.e.attempts.Go(func() {
+		l.e.attempts.Add(1)
+		l.e.hands.Do(func() {
+			defer l.e.attempts.Done()
 			d := l.e.attempt(r)
 			l.ended(r, d)
 			l.give(1)

@@ -19,6 +19,7 @@ import (
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/port"
+	"github.com/orderport/orderport/sdk/tunnel"
 )
 
 // connect is the connector's main.
@@ -172,11 +173,14 @@ func spawn(state string, ownGroup bool) {
 
 type servedPlugin struct {
 	plugin.NetRPCUnsupportedPlugin
-	service connectorv1.ConnectorServiceServer
+	service *hostile
 }
 
 func (s *servedPlugin) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
 	connectorv1.RegisterConnectorServiceServer(server, s.service)
+	if s.service.plan.Tunnel {
+		connectorv1.RegisterExportTunnelServiceServer(server, tunnel.NewService(s.service))
+	}
 	return nil
 }
 

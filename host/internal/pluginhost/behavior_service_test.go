@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -120,6 +121,11 @@ var acts = map[string]act{
 	},
 	"status": func(_ *hostile, _ exportStream, _ *connectorv1.ExportStart, argument string) error {
 		return status.Error(codes.Internal, "broken: "+argument)
+	},
+	"method": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
+		r := result(start)
+		r.ExternalRef, _ = grpc.Method(s.Context())
+		return sendResult(s, r)
 	},
 	"many": func(_ *hostile, s exportStream, start *connectorv1.ExportStart, _ string) error {
 		r := result(start)

@@ -30,6 +30,8 @@ type behavior struct {
 	// Describe is how Describe behaves: "", "hang", "crash", "change" (another
 	// version after every start).
 	Describe string `json:"describe,omitempty"`
+	// Tunnel says whether it serves the tunnel.
+	Tunnel bool `json:"tunnel,omitempty"`
 	// Serve is what happens right after the handshake, see after.
 	Serve string `json:"serve,omitempty"`
 	// State is a file for plans that must remember something between two

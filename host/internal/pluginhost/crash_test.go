@@ -15,58 +15,60 @@ import (
 )
 
 func TestDeathOfAConnectorEndsItsCallsWithTheReason(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.opts.Limits.PingEvery, w.opts.Limits.PingTimeout = 100*time.Millisecond, 300*time.Millisecond
-	install(t, w.dir, "noop", behavior{})
-	w.start()
-	for act, reason := range map[string]string{
-		"raise panic": "exit status 2; last output: panic: order 4711 is too much for me",
-		"raise exit":  "exit status 7; last output: disk is gone",
-		"raise kill":  "killed by signal 9 (SIGKILL), not by this host",
-		"raise stop":  "ended by the host: no answer to two pings",
-	} {
-		_, err := export(w.port("NOOP"), act, nil)
-		if crash := asCrash(err); crash == nil || crash.Type != "NOOP" || !strings.Contains(crash.Reason, reason) {
-			t.Errorf("%s: got %v, want %q", act, err, reason)
+	bothWays(t, func(t *testing.T, plan behavior) {
+		w := newWorld(t)
+		w.opts.Limits.PingEvery, w.opts.Limits.PingTimeout = 100*time.Millisecond, 300*time.Millisecond
+		install(t, w.dir, "noop", plan)
+		w.start()
+		for act, reason := range map[string]string{
+			"raise panic": "exit status 2; last output: panic: order 4711 is too much for me",
+			"raise exit":  "exit status 7; last output: disk is gone",
+			"raise kill":  "killed by signal 9 (SIGKILL), not by this host",
+			"raise stop":  "ended by the host: no answer to two pings",
+		} {
+			_, err := export(w.port("NOOP"), act, nil)
+			if crash := asCrash(err); crash == nil || crash.Type != "NOOP" || !strings.Contains(crash.Reason, reason) {
+				t.Errorf("%s: got %v, want %q", act, err, reason)
+			}
+			if r, err := export(w.port("NOOP"), "deliver", nil); err != nil || !r.GetSuccess() {
+				t.Errorf("the next export after %s: %v %v", act, r, err)
+			}
+			if s := w.status("noop"); !strings.Contains(s.LastExit, reason) {
+				t.Errorf("%s: last exit is %q", act, s.LastExit)
+			}
 		}
-		if r, err := export(w.port("NOOP"), "deliver", nil); err != nil || !r.GetSuccess() {
-			t.Errorf("the next export after %s: %v %v", act, r, err)
+		if s := w.status("noop"); s.Restarts != 4 || s.State != connector.Ready {
+			t.Errorf("status %+v", s)
 		}
-		if s := w.status("noop"); !strings.Contains(s.LastExit, reason) {
-			t.Errorf("%s: last exit is %q", act, s.LastExit)
-		}
-	}
-	if s := w.status("noop"); s.Restarts != 4 || s.State != connector.Ready {
-		t.Errorf("status %+v", s)
-	}
+	})
 }
 
 func TestConnectorUnderLoadIsBackQuickly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	install(t, w.dir, "noop", behavior{})
-	w.start()
-	p := w.port("NOOP")
-	for range 12 { // more often than the crash limit: it works in between
-		if _, err := export(p, "deliver", nil); err != nil {
-			t.Fatal(err)
-		}
-		pid := w.status("noop").PID
-		begin := time.Now()
-		syscall.Kill(pid, syscall.SIGKILL)
-		eventually(t, 5*time.Second, "an export goes through", func() bool {
-			_, err := export(p, "deliver", nil)
-			var unavailable *connector.UnavailableError
-			if err != nil && asCrash(err) == nil && !errors.As(err, &unavailable) {
+	bothWays(t, func(t *testing.T, plan behavior) {
+		w := newWorld(t)
+		install(t, w.dir, "noop", plan)
+		w.start()
+		p := w.port("NOOP")
+		for range 12 { // more often than the crash limit: it works in between
+			if _, err := export(p, "deliver", nil); err != nil {
 				t.Fatal(err)
 			}
-			return err == nil && w.status("noop").PID != pid
-		})
-		if took := time.Since(begin); took > 3*time.Second {
-			t.Errorf("it took %s", took)
+			pid := w.status("noop").PID
+			begin := time.Now()
+			syscall.Kill(pid, syscall.SIGKILL)
+			eventually(t, 5*time.Second, "an export goes through", func() bool {
+				_, err := export(p, "deliver", nil)
+				var unavailable *connector.UnavailableError
+				if err != nil && asCrash(err) == nil && !errors.As(err, &unavailable) {
+					t.Fatal(err)
+				}
+				return err == nil && w.status("noop").PID != pid
+			})
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("it took %s", took)
+			}
 		}
-	}
+	})
 }
 
 func TestConnectorThatKeepsDyingIsQuarantined(t *testing.T) {

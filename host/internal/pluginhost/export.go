@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/orderport/orderport/host/internal/connector"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
@@ -34,7 +35,7 @@ type exchange struct {
 func (i *instance) export(ctx context.Context, h *Host, start *connectorv1.ExportStart, sink connector.Sink) (*connectorv1.ExportResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // whatever went wrong, the connector learns that nobody listens
-	stream, err := i.client.Export(ctx)
+	stream, err := i.clientFor(start).Export(ctx)
 	if err != nil {
 		return nil, &notSentError{err}
 	}
@@ -57,6 +58,17 @@ func (i *instance) export(ctx context.Context, h *Host, start *connectorv1.Expor
 			return nil, err
 		}
 	}
+}
+
+// ordinary is the size up to which an export shares the tunnel with others: a
+// larger one would hold them up.
+const ordinary = 256 << 10
+
+func (i *instance) clientFor(start *connectorv1.ExportStart) connectorv1.ConnectorServiceClient {
+	if i.tunnel == nil || proto.Size(start) > ordinary {
+		return i.client
+	}
+	return i.through
 }
 
 // send hides grpc's io.EOF, which only says that Recv knows the real error.

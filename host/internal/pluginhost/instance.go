@@ -18,6 +18,7 @@ import (
 	"github.com/orderport/orderport/host/internal/pluginhost/record"
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk/recording"
+	"github.com/orderport/orderport/sdk/tunnel"
 )
 
 // instance is one process that has described itself, with the calls that it is
@@ -27,6 +28,8 @@ type instance struct {
 	proc    *launch.Process
 	sink    *connlog.Sink
 	client  connectorv1.ConnectorServiceClient
+	tunnel  *tunnel.Client                     // nil: the connector serves none
+	through connectorv1.ConnectorServiceClient // the tunnel's, for exports of ordinary size
 	started time.Time
 	took    time.Duration // from the fork to the answer to Describe
 
@@ -80,6 +83,12 @@ func (i *instance) retire() <-chan struct{} {
 	return i.idle
 }
 
+func (i *instance) isRetired() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.retired
+}
+
 func (i *instance) calls() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -119,10 +128,43 @@ func (h *Host) start(ctx context.Context, file string, img *image.Image) (*insta
 		return nil, err
 	}
 	inst.took = time.Since(begin)
+	h.openTunnel(ctx, inst)
 	if !proc.Attached() { // that one may stand still at a breakpoint
 		go h.watchPulse(inst)
 	}
 	return inst, nil
+}
+
+// tunnelTime is how long a connector may take to open the tunnel.
+const tunnelTime = time.Second
+
+// openTunnel makes exports cheaper where the connector lets it. One that does not
+// is as good as any.
+func (h *Host) openTunnel(ctx context.Context, inst *instance) {
+	ctx, cancel := context.WithTimeout(ctx, tunnelTime)
+	defer cancel()
+	opened, err := tunnel.Dial(ctx, inst.proc.Conn())
+	switch {
+	case err == nil:
+		inst.tunnel = opened
+		inst.through = connectorv1.NewConnectorServiceClient(recording.Wrap(opened, h.recorder.Of(inst.recorded)))
+		go h.watchTunnel(inst)
+	case status.Code(err) != codes.Unimplemented:
+		h.withoutTunnel(inst, err.Error())
+	}
+}
+
+// watchTunnel ends with the tunnel, which ends with the process at the latest.
+func (h *Host) watchTunnel(inst *instance) {
+	<-inst.tunnel.Broken()
+	if !inst.isRetired() && !ended(inst.proc, deathNotice) {
+		h.withoutTunnel(inst, "it has ended")
+	}
+}
+
+func (h *Host) withoutTunnel(inst *instance, reason string) {
+	h.log.Warn("the connector's tunnel can't be used; each export gets a stream of its own",
+		"type", inst.id.describe.GetConnectorType(), "reason", h.redact.String(reason))
 }
 
 // process starts an image, or attaches to what it stands for.
@@ -142,9 +184,18 @@ func (h *Host) end(p *launch.Process, grace time.Duration, reason string) {
 	}
 }
 
+// end stops the instance's process. A tunnel that stays open could keep it from
+// ending by itself.
+func (i *instance) end(h *Host, reason string) {
+	if i.tunnel != nil {
+		i.tunnel.Close()
+	}
+	h.end(i.proc, h.opts.Limits.Stop, reason)
+}
+
 // stopInBackground ends an instance that never got a call.
 func (i *instance) stopInBackground(h *Host, reason string) {
-	h.background.Go(func() { h.end(i.proc, h.opts.Limits.Stop, reason) })
+	h.background.Go(func() { i.end(h, reason) })
 }
 
 func (h *Host) describe(ctx context.Context, inst *instance, sha256 string) (*identity, error) {

@@ -113,7 +113,7 @@ func (i *isolate) unavailable(err error) error {
 // end stops the process. It needs the turn.
 func (i *isolate) end(reason string) {
 	if inst := i.inst.Swap(nil); inst != nil {
-		i.host.end(inst.proc, i.host.opts.Limits.Stop, reason)
+		inst.end(i.host, reason)
 	}
 }
 

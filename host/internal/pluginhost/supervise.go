@@ -150,7 +150,7 @@ func (s *supervisor) drain(inst *instance) {
 		case <-inst.proc.Done():
 		case <-s.host.halted:
 		}
-		s.host.end(inst.proc, s.host.opts.Limits.Stop, "replaced")
+		inst.end(s.host, "replaced")
 		s.update(func() {
 			s.draining = slices.DeleteFunc(s.draining, func(d *instance) bool { return d == inst })
 		})
@@ -269,11 +269,11 @@ func (s *supervisor) shutdown() {
 		case <-current.proc.Done():
 		case <-s.host.halted:
 		}
-		s.host.end(current.proc, s.host.opts.Limits.Stop, "host stops it")
+		current.end(s.host, "host stops it")
 	}
 	for range s.starting {
 		if r := <-s.results; r.inst != nil {
-			s.host.end(r.inst.proc, s.host.opts.Limits.Stop, "host stops it")
+			r.inst.end(s.host, "host stops it")
 		}
 	}
 	if s.next != nil {

@@ -25,48 +25,51 @@ func pidOf(t *testing.T, p connector.Port) int {
 }
 
 func TestNewBinaryIsTakenOverWithoutLosingARunningExport(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.opts.Limits.Scan = 50 * time.Millisecond
-	install(t, w.dir, "noop", behavior{Version: "1.0.0"})
-	h := w.start()
-	p := w.port("NOOP")
-	oldPID := w.status("noop").PID
+	bothWays(t, func(t *testing.T, plan behavior) {
+		w := newWorld(t)
+		w.opts.Limits.Scan = 50 * time.Millisecond
+		plan.Version = "1.0.0"
+		install(t, w.dir, "noop", plan)
+		h := w.start()
+		p := w.port("NOOP")
+		oldPID := w.status("noop").PID
 
-	gate := filepath.Join(t.TempDir(), "gate")
-	type outcome struct {
-		result *connectorv1.ExportResult
-		err    error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		r, err := export(p, "wait "+gate, nil)
-		done <- outcome{r, err}
-	}()
-	eventually(t, 5*time.Second, "the export runs", exists(gate+".entered"))
-	install(t, w.dir, "noop", behavior{Version: "2.0.0"})
-	eventually(t, 10*time.Second, "the new binary is in use", func() bool { return p.Describe().GetVersion() == "2.0.0" })
-
-	if pid := pidOf(t, p); pid == oldPID {
-		t.Error("new calls go to the old process")
-	}
-	draining := 0
-	for _, s := range h.Status() {
-		if s.State == connector.Draining && s.PID == oldPID && s.InFlight == 1 && s.Version == "1.0.0" {
-			draining++
+		gate := filepath.Join(t.TempDir(), "gate")
+		type outcome struct {
+			result *connectorv1.ExportResult
+			err    error
 		}
-	}
-	if draining != 1 {
-		t.Errorf("status does not show the draining process: %+v", h.Status())
-	}
-	os.WriteFile(gate, nil, 0o600)
-	if got := <-done; got.err != nil || got.result.GetErpOrderId() != "1.0.0" {
-		t.Errorf("the running export ended with %v %v", got.result, got.err)
-	}
-	eventually(t, 5*time.Second, "the old process is gone", func() bool { return !alive(oldPID) })
-	if s := w.status("noop"); s.Restarts != 0 || s.LastExit != "" {
-		t.Errorf("the takeover looks like a crash: %+v", s)
-	}
+		done := make(chan outcome, 1)
+		go func() {
+			r, err := export(p, "wait "+gate, nil)
+			done <- outcome{r, err}
+		}()
+		eventually(t, 5*time.Second, "the export runs", exists(gate+".entered"))
+		plan.Version = "2.0.0"
+		install(t, w.dir, "noop", plan)
+		eventually(t, 10*time.Second, "the new binary is in use", func() bool { return p.Describe().GetVersion() == "2.0.0" })
+
+		if pid := pidOf(t, p); pid == oldPID {
+			t.Error("new calls go to the old process")
+		}
+		draining := 0
+		for _, s := range h.Status() {
+			if s.State == connector.Draining && s.PID == oldPID && s.InFlight == 1 && s.Version == "1.0.0" {
+				draining++
+			}
+		}
+		if draining != 1 {
+			t.Errorf("status does not show the draining process: %+v", h.Status())
+		}
+		os.WriteFile(gate, nil, 0o600)
+		if got := <-done; got.err != nil || got.result.GetErpOrderId() != "1.0.0" {
+			t.Errorf("the running export ended with %v %v", got.result, got.err)
+		}
+		eventually(t, 5*time.Second, "the old process is gone", func() bool { return !alive(oldPID) })
+		if s := w.status("noop"); s.Restarts != 0 || s.LastExit != "" {
+			t.Errorf("the takeover looks like a crash: %+v", s)
+		}
+	})
 }
 
 func TestBrokenNewBinaryLeavesTheOldOneRunning(t *testing.T) {

@@ -47,8 +47,7 @@ func (b *bench) throughput(ctx context.Context, v versus) []line {
 	var used usedLines
 	turns := []func() error{
 		func() error {
-			// A floor does not get faster with more orders: a quarter will do.
-			rate, err := bestFloor(ctx, max(b.orders/4, 100), v.floor)
+			rate, err := bestFloor(ctx, b.orders, v.floor)
 			floor.Values = append(floor.Values, rate)
 			return err
 		},

@@ -21,6 +21,7 @@ func All() []suite.Check {
 		large(),
 		export(),
 		concurrency(),
+		tunnels(),
 		cancellation(),
 		kill(),
 		moments(),

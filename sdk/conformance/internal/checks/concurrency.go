@@ -47,8 +47,10 @@ func marked(mark string) *connectorv1.DraftOrder {
 	return order
 }
 
-func parallelExports(t *suite.T) {
-	c := t.Start()
+func parallelExports(t *suite.T) { exportAtOnce(t, t.Start()) }
+
+// exportAtOnce runs many exports, which take turns with the connectors.
+func exportAtOnce(t *suite.T, connectors ...*suite.Connector) {
 	n := t.Sizes().Parallel
 	if most := t.Description.GetLimits().GetMaxInFlightPerConnection(); most > 0 {
 		n = min(n, int(most))
@@ -61,7 +63,7 @@ func parallelExports(t *suite.T) {
 	var group sync.WaitGroup
 	for i, e := range exports {
 		group.Go(func() {
-			attempt := run(t, c, e)
+			attempt := run(t, connectors[i%len(connectors)], e)
 			refs[i] = attempt.Result.GetExternalRef()
 			if attempt.Err != nil || !attempt.Result.GetSuccess() {
 				t.Errorf("one of %d exports at one time failed: %v, %v", n, attempt.Result.GetError(), attempt.Err)

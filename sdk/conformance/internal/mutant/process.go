@@ -62,7 +62,11 @@ func (m *mutant) serve() error {
 	listener.SetUnlinkOnClose(false)
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(config)),
 		grpc.MaxRecvMsgSize(m.maxMessage()), grpc.MaxSendMsgSize(port.MaxMessage))
-	connectorv1.RegisterConnectorServiceServer(server, &service{mutant: m})
+	calls := &service{mutant: m}
+	connectorv1.RegisterConnectorServiceServer(server, calls)
+	if m.broken != sabotage.Plain {
+		connectorv1.RegisterExportTunnelServiceServer(server, &tunnels{service: calls})
+	}
 	stop := make(chan struct{}, 10)
 	m.registerOthers(server, stop)
 	m.watch(stop)
@@ -198,9 +202,13 @@ func (m *mutant) end(server *grpc.Server, socket string) {
 		server.GracefulStop()
 		close(done)
 	}()
+	patience := time.After(time.Second)
+	if m.is("tunnel-holds-up-stop") {
+		patience = nil
+	}
 	select {
 	case <-done:
-	case <-time.After(time.Second):
+	case <-patience:
 		server.Stop()
 	}
 	if m.is("slow-stop") {

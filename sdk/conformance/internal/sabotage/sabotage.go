@@ -61,6 +61,7 @@ func All() []Sabotage {
 		export(),
 		places(),
 		concurrency(),
+		tunnels(),
 		cancellation(),
 		kill(),
 		calls(),

@@ -62,6 +62,12 @@ func (t *T) StartWith(opts launch.Options) *Connector {
 	return c
 }
 
+// With returns the connector as another client calls it. What that one hears is
+// not kept.
+func (c *Connector) With(client connectorv1.ConnectorServiceClient) *Connector {
+	return &Connector{t: c.t, Process: c.Process, Handshake: c.Handshake, Conn: c.Conn, Port: client}
+}
+
 // Ending says that the check is about to end the connector.
 func (c *Connector) Ending() { c.ended.Store(true) }
 

@@ -76,6 +76,8 @@ type Answer struct {
 	Cut bool
 	// Silent gives no answer, and goes on listening.
 	Silent bool
+	// Then, if set, is called when that is done.
+	Then func()
 }
 
 // The usual answers besides the zero one, which stores and confirms.
@@ -385,6 +387,9 @@ func (c *conversation) ask(kind Kind, n int) Answer {
 }
 
 func (c *conversation) answer(a Answer, store func(), done *connectorv1.ExportRequest) {
+	if a.Then != nil {
+		defer a.Then()
+	}
 	if !a.Lose {
 		store()
 	}

@@ -65,7 +65,8 @@ func (t *T) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// Skipf ends the check because the target lacks a facility that no Need names.
+// Skipf ends the check because the target, or the connector, lacks a facility
+// that no Need names.
 // A check that has found a problem has failed all the same.
 func (t *T) Skipf(format string, args ...any) {
 	t.mu.Lock()

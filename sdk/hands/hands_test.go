@@ -1,21 +1,23 @@
-package sdk
+package hands
 
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestAHandThatIsHeldUpHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	var h hands
+	var h Pool
 	release := make(chan struct{})
 	var stuck sync.WaitGroup
-	for range 2 * maxIdleHands {
+	for range 2 * maxIdle {
 		stuck.Add(1)
-		h.do(func() { defer stuck.Done(); <-release })
+		h.Do(func() { defer stuck.Done(); <-release })
 	}
 	done := make(chan struct{})
-	h.do(func() { close(done) })
+	h.Do(func() { close(done) })
 	<-done // although all others hang
 	close(release)
 	stuck.Wait()
@@ -23,13 +25,13 @@ func TestAHandThatIsHeldUpHoldsUpNobody(t *testing.T) {
 
 func TestHandsWorkAgain(t *testing.T) {
 	t.Parallel()
-	var h hands
+	var h Pool
 	var count int
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range 1000 {
 		all.Add(1)
-		h.do(func() {
+		h.Do(func() {
 			defer all.Done()
 			mu.Lock()
 			defer mu.Unlock()
@@ -40,4 +42,20 @@ func TestHandsWorkAgain(t *testing.T) {
 	if count != 1000 {
 		t.Errorf("%d jobs ran, want 1000", count)
 	}
+}
+
+func TestIdleHandsGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h Pool
+		done := make(chan struct{})
+		h.Do(func() { close(done) })
+		<-done
+		<-time.After(restTime + time.Second)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.idle) != 0 {
+			t.Errorf("%d goroutines wait", len(h.idle))
+		}
+	}) // which fails if a goroutine is left
 }
