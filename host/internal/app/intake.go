@@ -126,10 +126,16 @@ func (in *Intake) Accept(ctx context.Context, actor Actor, hand HandIn) (Outcome
 	defer cancel()
 	shared := &handIn{order: order}
 	if err := in.shared.Do(ctx, shared); err != nil {
-		return Outcome{}, fault.New(fault.Unavailable, "database_unavailable", "the order could not be stored").
-			WithHint("hand it in again: it is not delivered twice").Because(err)
+		return Outcome{}, notStored(err)
 	}
 	return shared.out, shared.out.Err
+}
+
+// notStored is what the application is told when the database failed. Whether the
+// order is in there can't be known.
+func notStored(err error) error {
+	return fault.New(fault.Unavailable, "database_unavailable", "the order could not be stored").
+		WithHint("hand it in again: it is not delivered twice").Because(err)
 }
 
 // AcceptGroup takes up to GroupLimit orders in one commit. The answers are in
@@ -153,6 +159,9 @@ func (in *Intake) AcceptGroup(ctx context.Context, actor Actor, group []HandIn) 
 		orders, places = append(orders, order), append(places, i)
 	}
 	for i, out := range in.commit(ctx, orders) {
+		if out.Err != nil && fault.From(out.Err).Kind == fault.Internal {
+			out.Err = notStored(out.Err)
+		}
 		outcomes[places[i]] = out
 	}
 	return outcomes

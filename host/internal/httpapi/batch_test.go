@@ -297,10 +297,13 @@ func TestABatchGoesOnAfterAGroupThatFails(t *testing.T) {
 		w = newWorldOn(t, w, failing)
 		w.connect(w.admin)
 		draft := encoded(t, order())
-		for i, want := range []int{500, 202} {
+		for i, want := range []int{503, 202} {
 			answers := linesOf(t, bytes.NewReader(w.callAs(w.admin, "POST", "/exports:batch", draft, nil).want(200).body))
 			if len(answers) != 1 || answers[0].Status != want {
-				t.Errorf("call %d: %+v, want %d", i+1, answers, want)
+				t.Fatalf("call %d: %+v, want %d", i+1, answers, want)
+			}
+			if failed := answers[0].Error; want == 503 && (failed == nil || failed.Code != "database_unavailable") {
+				t.Errorf("the reason is %+v", failed)
 			}
 		}
 		if !strings.Contains(w.log.String(), "the disk is full") {
