@@ -66,9 +66,9 @@ func rules() []importRule {
 			in:   []string{"./host/..."},
 			deny: []string{"./..."},
 			allow: []string{
-				"./host/...", "./proto/...", "./migrations/...", "./sdk/port", "./sdk/configschema", "./sdk/recording",
+				"./host/...", "./proto/...", "./migrations/...", "./sdk/port", "./sdk/configschema", "./sdk/recording", "./sdk/tunnel", "./sdk/hands",
 			},
-			why: "the host knows connectors by the Port only; of the SDK it shares the words, the config schema and the form of recordings",
+			why: "the host knows connectors by the Port only; of the SDK it shares the words, the config schema, the form of recordings, and the tunnel with its goroutines",
 		},
 		{
 			in: []string{
