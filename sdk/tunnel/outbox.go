@@ -141,8 +141,7 @@ func (o *outbox) close() {
 // is. Where many calls are under way most of those that are about to say
 // something then get into the message, each of which costs both sides system
 // calls and a change of goroutines. Four were measured to be better than one and
-// than waiting for as long as there is more; where nothing else wants to run
-// they cost nothing.
+// than waiting for as long as there is more.
 const yields = 4
 
 // run sends until done is closed, and then what is left.

@@ -179,12 +179,6 @@ func (s *serverCall) RecvMsg(m any) error {
 	case message := <-s.inbox:
 		into.Message = message.GetMessage()
 		return nil
-	default:
-	}
-	select {
-	case message := <-s.inbox:
-		into.Message = message.GetMessage()
-		return nil
 	case <-s.ctx.Done():
 		return status.FromContextError(s.ctx.Err()).Err()
 	}
