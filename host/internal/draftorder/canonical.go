@@ -56,7 +56,9 @@ func hash(content []byte) [32]byte { return sha256.Sum256(content) }
 // the rules change. Bytes that hold no order at all are an Internal error,
 // "stored_order_unreadable": something has damaged what was accepted.
 func DecodeCanonical(data []byte) (*connectorv1.DraftOrder, error) {
-	root, err := read(data)
+	s := takeScanner()
+	defer s.giveBack()
+	root, err := s.read(data)
 	if err != nil {
 		return nil, unreadable(err)
 	}

@@ -22,7 +22,9 @@ const maxViolations = 1000
 //
 // data is not kept.
 func Parse(data []byte) (*Order, error) {
-	root, err := read(data)
+	s := takeScanner()
+	defer s.giveBack()
+	root, err := s.read(data)
 	if err != nil {
 		return nil, err
 	}
@@ -35,12 +37,12 @@ func Parse(data []byte) (*Order, error) {
 }
 
 // read turns data into JSON values.
-func read(data []byte) (*value, error) {
+func (s *scanner) read(data []byte) (*value, error) {
 	if len(data) > MaxSize {
 		return nil, fault.New(fault.TooLarge, "order_too_large",
 			"draft order has %d bytes, more than %d", len(data), MaxSize)
 	}
-	root, err := scan(string(data))
+	root, err := s.scan(string(data))
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "malformed_order", "draft order is not valid JSON: %s", err)
 	}

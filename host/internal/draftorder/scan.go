@@ -2,7 +2,9 @@ package draftorder
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -51,16 +53,52 @@ type scanner struct {
 	text  string
 	pos   int
 	depth int
-	free  []value  // values allocated in bulk
 	stack []*value // contents of the arrays and objects that are still open
+
+	// What is made, as far as there is room; used again for other orders.
+	first    []value
+	contents []*value
+
+	values []value // the block that the next value is put into: first, at first
+}
+
+const (
+	usualValues   = 256  // of an order of some twenty lines
+	largestToKeep = 4096 // of a stack
+)
+
+var scanners = sync.Pool{New: func() any {
+	return &scanner{first: make([]value, usualValues), contents: make([]*value, 0, usualValues)}
+}}
+
+// takeScanner returns a scanner, for one text. What it returns is gone with
+// giveBack, but for texts.
+func takeScanner() *scanner {
+	s, ok := scanners.Get().(*scanner)
+	if !ok {
+		panic("draftorder: the pool has something else")
+	}
+	s.values = s.first[:0]
+	return s
+}
+
+func (s *scanner) giveBack() {
+	clear(s.first)
+	clear(s.contents)
+	clear(s.stack[:cap(s.stack)])
+	if cap(s.stack) > largestToKeep {
+		s.stack = nil
+	}
+	*s = scanner{stack: s.stack[:0], first: s.first, contents: s.contents[:0]}
+	scanners.Put(s)
 }
 
 // scan reads the one value that text consists of.
-func scan(text string) (*value, error) {
+func (s *scanner) scan(text string) (*value, error) {
 	if !utf8.ValidString(text) {
 		return nil, &syntaxError{offset: firstInvalid(text), reason: "invalid UTF-8"}
 	}
-	s := &scanner{text: text}
+	s.text = text
 	v, err := s.value()
 	if err != nil {
 		return nil, err
@@ -114,16 +152,26 @@ func (s *scanner) space() {
 	}
 }
 
-// make returns a new value; values come out of larger blocks to spare the
-// garbage collector.
-func (s *scanner) make(k kind, text string) *value {
-	if len(s.free) == 0 {
-		s.free = make([]value, 64)
+// newValue returns a new value.
+func (s *scanner) newValue(k kind, text string) *value {
+	if len(s.values) == cap(s.values) {
+		s.values = make([]value, 0, 64) // those before live for as long as they are used
 	}
-	v := &s.free[0]
-	s.free = s.free[1:]
-	v.kind, v.text = k, text
-	return v
+	s.values = append(s.values, value{kind: k, text: text})
+	return &s.values[len(s.values)-1]
+}
+
+// closed returns what has been put on the stack since it had bottom items, and
+// takes it from there.
+func (s *scanner) closed(bottom int) []*value {
+	items := s.stack[bottom:]
+	s.stack = s.stack[:bottom]
+	if len(items) > cap(s.contents)-len(s.contents) {
+		return slices.Clone(items)
+	}
+	start := len(s.contents)
+	s.contents = append(s.contents, items...)
+	return slices.Clip(s.contents[start:])
 }
 
 func (s *scanner) value() (*value, error) {
@@ -138,7 +186,7 @@ func (s *scanner) value() (*value, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.make(kindString, text), nil
+		return s.newValue(kindString, text), nil
 	case c == '-' || isDigit(c):
 		return s.number()
 	case c == 't':
@@ -157,7 +205,7 @@ func (s *scanner) literal(word string, k kind) (*value, error) {
 		return nil, s.unexpected("instead of a value")
 	}
 	s.pos += len(word)
-	return s.make(k, word), nil
+	return s.newValue(k, word), nil
 }
 
 // nested reads an array or object whose opening bracket comes next.
@@ -168,7 +216,7 @@ func (s *scanner) nested(k kind, closing byte, item func() (*value, error)) (*va
 		return nil, s.fail("more than " + strconv.Itoa(maxDepth) + " levels of nesting")
 	}
 	s.pos++
-	v := s.make(k, "")
+	v := s.newValue(k, "")
 	bottom := len(s.stack)
 	s.space()
 	for more := s.peek() != closing; more; {
@@ -188,8 +236,7 @@ func (s *scanner) nested(k kind, closing byte, item func() (*value, error)) (*va
 		}
 	}
 	s.pos++
-	v.content = append([]*value(nil), s.stack[bottom:]...)
-	s.stack = s.stack[:bottom]
+	v.content = s.closed(bottom)
 	if k == kindObject {
 		return v, s.checkKeys(v)
 	}
@@ -278,7 +325,7 @@ func (s *scanner) number() (*value, error) {
 			return nil, s.unexpected("in a number")
 		}
 	}
-	return s.make(kindNumber, s.text[start:s.pos]), nil
+	return s.newValue(kindNumber, s.text[start:s.pos]), nil
 }
 
 func (s *scanner) digits() bool {
