@@ -23,6 +23,8 @@ type journal struct {
 	// queue are the keys whose files are to be written, in the order in which
 	// they became durable; guarded by Dir.mu.
 	queue []string
+	// small is room for small records that are written together; write's.
+	small []byte
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -137,22 +139,26 @@ func (j *journal) commit(batch []*entry, offset int64) (end int64, err error) {
 // write writes small records together, since each write is a system call.
 func (j *journal) write(batch []*entry, offset int64) (end int64, err error) {
 	const together = 256 << 10
-	var records []byte
+	if j.small == nil {
+		j.small = make([]byte, 0, together)
+	}
+	records := j.small
 	for i, e := range batch {
 		e.offset = offset + int64(len(records))
-		if records == nil {
+		last := i == len(batch)-1 || len(records)+len(e.bytes)+len(batch[i+1].bytes) > together
+		if last && len(records) == 0 {
 			records = e.bytes
 		} else {
 			records = append(records, e.bytes...)
 		}
-		if i < len(batch)-1 && len(records)+len(batch[i+1].bytes) <= together {
+		if !last {
 			continue
 		}
 		if _, err := j.file.WriteAt(records, offset); err != nil {
 			return offset, err
 		}
 		offset += int64(len(records))
-		records = nil
+		records = j.small
 	}
 	return offset, nil
 }
