@@ -96,7 +96,8 @@ type bench struct {
 	dir                     string
 	bin                     world.Bin
 	postgres                *world.Postgres
-	made                    int // names of databases and folders made so far
+	made                    int      // names of databases and folders made so far
+	databases               []string // that are there now
 }
 
 // folder makes a new folder, name and number being part of its name.
@@ -106,10 +107,30 @@ func (b *bench) folder(name string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// database makes a new PostgreSQL database.
+// database makes a new PostgreSQL database, the only one.
 func (b *bench) database(ctx context.Context, name string) (string, error) {
+	if err := b.dropDatabases(ctx); err != nil {
+		return "", err
+	}
 	b.made++
-	return b.postgres.CreateDatabase(ctx, fmt.Sprintf("%s_%d", name, b.made))
+	name = fmt.Sprintf("%s_%d", name, b.made)
+	url, err := b.postgres.CreateDatabase(ctx, name)
+	if err == nil {
+		b.databases = append(b.databases, name)
+	}
+	return url, err
+}
+
+// dropDatabases removes what earlier measurements have left: the server would
+// go on to vacuum it and to write it back, at the cost of the next one.
+func (b *bench) dropDatabases(ctx context.Context) error {
+	for len(b.databases) > 0 {
+		if err := b.postgres.DropDatabase(ctx, b.databases[0]); err != nil {
+			return err
+		}
+		b.databases = b.databases[1:]
+	}
+	return nil
 }
 
 // measure runs everything that was asked for. What did not work is reported as

@@ -65,7 +65,7 @@ func (b *bench) throughput(ctx context.Context, v versus) []line {
 	for round := range b.rounds {
 		say("%s, round %d", v.name, round+1)
 		for _, turn := range turns {
-			if err := turn(); err != nil {
+			if err := errors.Join(b.dropDatabases(ctx), turn()); err != nil {
 				return []line{{What: v.name, Problem: err.Error()}}
 			}
 		}

@@ -120,6 +120,15 @@ func (pg *Postgres) CreateDatabase(ctx context.Context, name string) (string, er
 	return pg.database(name), nil
 }
 
+// DropDatabase removes a database, whoever uses it.
+func (pg *Postgres) DropDatabase(ctx context.Context, name string) error {
+	out, err := exec.CommandContext(ctx, filepath.Join(pg.bin, "dropdb"), "--force", "-h", "127.0.0.1", "-p", strconv.Itoa(pg.port), "-U", "postgres", name).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("dropdb: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // CPUTime returns the processor time that the server has used.
 func (pg *Postgres) CPUTime() time.Duration { return TreeCPUTime(pg.proc.PID()) }
 
