@@ -10,7 +10,7 @@ import (
 )
 
 type migrateCommands struct {
-	Up     migrateUp     `cmd:"" help:"Apply what is missing. May be run again, and while hosts run."`
+	Up     migrateUp     `cmd:"" help:"Apply what is missing. May be run again. A host on SQLite is to be stopped before, and a backup is worth having."`
 	Status migrateStatus `cmd:"" help:"List all steps and whether they are applied."`
 }
 

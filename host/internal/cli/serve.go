@@ -188,7 +188,8 @@ func (h *host) wire() error {
 			Store: h.db, Registry: h.plugins, Keyring: h.keyring, Payloads: h.payloads, Waker: h.engine,
 			HostDeadAfter: h.set.HostDeadAfter,
 		}),
-		Ready: h.ready, Metrics: measured.Handler(), Observe: measured.Call, Log: h.log, Version: h.version,
+		Ready: h.ready, Metrics: measured.Handler(), Observe: measured.Call, Unavailable: h.db.Unavailable,
+		Log: h.log, Version: h.version,
 	})
 	h.server = httpapi.Serve(handler, h.log)
 	return nil

@@ -93,7 +93,8 @@ func serveWith(t *testing.T, s store.Store, keyring *seal.Keyring, bounds batchB
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = Serve(New(Config{
 		Services: w.services, Ready: func(context.Context) []string { return w.ready },
-		Metrics: m.Handler(), Observe: m.Call, Version: "test", TempDir: t.TempDir(), batches: bounds,
+		Metrics: m.Handler(), Observe: m.Call, Unavailable: s.Unavailable,
+		Version: "test", TempDir: t.TempDir(), batches: bounds,
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}), slog.New(slog.DiscardHandler))
 	server.Start()
@@ -478,3 +479,14 @@ func newWorldOn(t *testing.T, w *world, s store.Store) *world {
 	other.org, other.admin = w.org, w.admin
 	return other
 }
+
+// awayStore is a database that does not answer.
+type awayStore struct{ store.Store }
+
+var errAway = errors.New("dial tcp 192.0.2.1:5432: connection refused")
+
+func (awayStore) TokenByHash(context.Context, [32]byte) (domain.Token, error) {
+	return domain.Token{}, fmt.Errorf("find token: %w", errAway)
+}
+
+func (awayStore) Unavailable(err error) bool { return errors.Is(err, errAway) }

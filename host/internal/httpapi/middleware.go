@@ -18,7 +18,8 @@ import (
 
 // record is what is known of a call while it runs.
 type record struct {
-	id string
+	id          string
+	unavailable func(error) bool // see Config
 
 	mu    sync.Mutex
 	cause error // guarded by mu: why it failed, for the log
@@ -38,6 +39,12 @@ func requestID(ctx context.Context) string {
 	return ""
 }
 
+// databaseAway reports whether err says that the database does not answer.
+func databaseAway(ctx context.Context, err error) bool {
+	r := recordOf(ctx)
+	return r != nil && r.unavailable != nil && r.unavailable(err)
+}
+
 func noteCause(ctx context.Context, err error) {
 	if r := recordOf(ctx); r != nil {
 		r.mu.Lock()
@@ -51,7 +58,7 @@ func noteCause(ctx context.Context, err error) {
 func (s *server) middleware(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		call := &record{id: acceptedID(r.Header.Get("X-Request-Id"))}
+		call := &record{id: acceptedID(r.Header.Get("X-Request-Id")), unavailable: s.Unavailable}
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, call))
 		answer := &recorder{ResponseWriter: w}
 		header := w.Header()

@@ -33,10 +33,14 @@ func (p *problem) ContentType(string) string { return problemType }
 func newProblem(ctx context.Context, err error) *problem {
 	f := fault.From(err)
 	if f.Kind == fault.Internal {
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		switch {
+		case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 			f = fault.New(fault.Unavailable, "timeout", "the call took too long or was given up").
 				WithHint("ask again: calls may be repeated").Because(err)
-		} else {
+		case databaseAway(ctx, err):
+			f = fault.New(fault.Unavailable, "database_unavailable", "the host can't reach its database").
+				WithHint("ask again: calls may be repeated").Because(err)
+		default:
 			f = &fault.Error{
 				Kind: fault.Internal, Code: "internal", Message: "internal error", Err: err,
 				Hint: "the host's log says more under this request_id",

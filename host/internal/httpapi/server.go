@@ -35,8 +35,11 @@ type Config struct {
 	// the registered patterns, or empty.
 	Metrics http.Handler
 	Observe func(route, method string, status int, took time.Duration)
-	Log     *slog.Logger
-	Version string
+	// Unavailable says of an error whether the database does not answer; nil:
+	// none means that.
+	Unavailable func(err error) bool
+	Log         *slog.Logger
+	Version     string
 	// TempDir holds the answers of a batch whose client does not read them
 	// yet; empty: the system's.
 	TempDir string

@@ -249,3 +249,13 @@ func TestASlowClientCantHoldTheServer(t *testing.T) {
 		t.Errorf("a bound is missing: %+v", s)
 	}
 }
+
+func TestADatabaseThatIsAwayIsNoFaultOfTheHost(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *world) {
+		away := newWorldOn(t, w, awayStore{w.store})
+		away.call("GET", "/exports", nil).wantProblem(503, "database_unavailable")
+		if !strings.Contains(away.log.String(), "connection refused") {
+			t.Error("the log does not say why")
+		}
+	})
+}

@@ -38,6 +38,9 @@ type Store interface {
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
+	// Unavailable reports whether err, of any call, says that the database does
+	// not answer.
+	Unavailable(err error) bool
 	// Close releases connections.
 	Close() error
 }

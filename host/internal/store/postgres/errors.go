@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"errors"
+	"io"
+	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -15,6 +18,9 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	diskFull             = "53100"
+	tooManyConnections   = "53300"
+	connectionFailed     = "08"   // and three more characters
+	shutsDown            = "57P0" // or starts; and one more
 )
 
 // translate turns a violated constraint into the fault that it stands for.
@@ -48,6 +54,22 @@ func violation(pg *pgconn.PgError) *fault.Error {
 		return rules.DatabaseFull()
 	}
 	return nil
+}
+
+// Unavailable implements store.Store.
+func (*Store) Unavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	var pg *pgconn.PgError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &connect):
+		return true
+	case errors.As(err, &pg):
+		return strings.HasPrefix(pg.Code, connectionFailed) || strings.HasPrefix(pg.Code, shutsDown) || pg.Code == tooManyConnections
+	default:
+		// Safe to retry is what was not sent, since the session had ended.
+		return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+	}
 }
 
 // brokenOff reports whether the database ended the transaction, with nothing

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,8 +156,8 @@ func TestEveryWriteMayBeCalledAgain(t *testing.T) {
 				w := storetest.NewWorld(t, s)
 				call := write(w)
 				line.next.Store(int32(at))
-				if err := call(false); err == nil {
-					t.Fatal("the call succeeded over a broken wire")
+				if err := call(false); err == nil || !s.Unavailable(err) {
+					t.Fatalf("over a broken wire: %v", err)
 				}
 				if got := cut(line.next.Load()); got != whole {
 					t.Fatal("no commit passed the wire")
@@ -163,6 +166,36 @@ func TestEveryWriteMayBeCalledAgain(t *testing.T) {
 					t.Fatalf("called again: %v", err)
 				}
 			})
+		}
+	}
+}
+
+func TestADatabaseThatDoesNotAnswerIsUnavailable(t *testing.T) {
+	t.Parallel()
+	s := open(t, storetest.PostgresURL(t))
+	_, ended := s.Pool().Exec(t.Context(), "SELECT pg_terminate_backend(pg_backend_pid())")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, refused := postgres.Open(t.Context(), "postgres://"+listener.Addr().String()+"/x?sslmode=disable", postgres.Options{})
+	for what, err := range map[string]error{"a session that was ended": ended, "a refused connection": refused} {
+		if err == nil || !s.Unavailable(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, missing := s.OrganizationBySlug(t.Context(), "nobody")
+	_, noFile := os.Open("/nowhere")
+	_, wrong := s.Pool().Exec(t.Context(), "SELECT nothing")
+	for what, err := range map[string]error{
+		"no such organization": missing, "no such file": noFile, "a statement that is wrong": wrong,
+		"a full disk": fmt.Errorf("write payload: %w", syscall.ENOSPC), "a call that took too long": context.DeadlineExceeded,
+	} {
+		if err == nil || s.Unavailable(err) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -62,6 +62,7 @@ func TestWhatHasExportsCannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	s := open(t, storetest.PostgresURL(t))
 	w := storetest.NewWorld(t, s)
+	other := w.NewOrg()
 	idle := w.NewConn(w.Org.ID, "SAP_RFC")
 	w.AcceptN(2)
 	failed := w.FailWith(&domain.ExportError{Code: port.Conflict, Message: "no"})
@@ -70,6 +71,8 @@ func TestWhatHasExportsCannotBeDeleted(t *testing.T) {
 		"an order with a failed export": `DELETE FROM draft_order WHERE id = '` + failed.DraftOrderID.String() + `'`,
 		"an order with a live export":   `DELETE FROM draft_order WHERE id <> '` + failed.DraftOrderID.String() + `'`,
 		"an organization with orders":   `DELETE FROM organization WHERE id = '` + w.Org.ID.String() + `'`,
+		"a connection, by its owner":    `UPDATE erp_connection SET org_id = '` + other.ID.String() + `' WHERE id = '` + w.Conn.ID.String() + `'`,
+		"an order, by its key":          `UPDATE draft_order SET id = gen_random_uuid() WHERE id = '` + failed.DraftOrderID.String() + `'`,
 	} {
 		var refused *pgconn.PgError
 		if _, err := s.Pool().Exec(t.Context(), statement); !errors.As(err, &refused) || refused.Code != "23503" {

@@ -23,6 +23,8 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/orderport/orderport/migrations"
 
@@ -137,13 +139,30 @@ func (s *Schema) up(ctx context.Context) ([]Step, error) {
 		return err
 	})
 	if err != nil {
-		return applied, fmt.Errorf("migrate Orderport's tables: %w", err)
+		return applied, notMigrated(err)
 	}
 	queued, err := s.queue.up(ctx)
 	if err != nil {
 		return applied, fmt.Errorf("migrate the queue's tables: %w", err)
 	}
 	return append(applied, queued...), nil
+}
+
+// notMigrated says what to do about a step that SQLite could not make; it is as
+// if it had not begun.
+func notMigrated(err error) error {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_FULL:
+			return fault.New(fault.Unavailable, "database_full", "the disk is too full to migrate the database, which is as it was before").
+				WithHint("make room for twice the size of the database, then try again").Because(err)
+		case sqlite3.SQLITE_BUSY:
+			return fault.New(fault.Unavailable, "migration_under_way", "another process has held the database for ten seconds").
+				WithHint("wait for it, such as another `orderport migrate up`, then try again").Because(err)
+		}
+	}
+	return fmt.Errorf("migrate Orderport's tables: %w", err)
 }
 
 // Status lists every step, in the order in which they are applied.
@@ -171,10 +190,14 @@ func (s *Schema) Status(ctx context.Context) ([]Step, error) {
 	return append(steps, queued...), nil
 }
 
-// Pending counts the steps that Up would apply.
+// Pending counts the steps that Up would apply. A database with steps that this
+// version does not know is Unavailable "schema_ahead", also for Up.
 func (s *Schema) Pending(ctx context.Context) (int, error) {
 	steps, err := s.Status(ctx)
 	if err != nil {
+		return 0, err
+	}
+	if err := s.mustBeKnown(ctx); err != nil {
 		return 0, err
 	}
 	n := 0
@@ -184,6 +207,22 @@ func (s *Schema) Pending(ctx context.Context) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+func (s *Schema) mustBeKnown(ctx context.Context) error {
+	return s.withProvider(func(p *goose.Provider) error {
+		newest, err := p.GetDBVersion(ctx)
+		if err != nil {
+			return fmt.Errorf("read the schema's version: %w", err)
+		}
+		known := p.ListSources()
+		if last := known[len(known)-1].Version; newest > last {
+			return fault.New(fault.Unavailable, "schema_ahead",
+				"the database has step %d of its schema, and this version of Orderport knows %d", newest, last).
+				WithHint("run the version that made that step, or restore a backup from before it")
+		}
+		return nil
+	})
 }
 
 func (s *Schema) withProvider(use func(*goose.Provider) error) (err error) {

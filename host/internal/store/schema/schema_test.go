@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -24,10 +25,12 @@ import (
 // released are the files that databases out there have applied. They never
 // change; a change of the schema is a new file and a new line here.
 var released = map[string]string{
-	"postgres/00001_core.sql":    "b444633cb3545434ebefc3116ecda70f7584a849073a814fd4347dfbb41ae946",
-	"sqlite/00001_core.sql":      "d666fdc2f20750c6f9ad3ac82fa12239f49b296e058712ba58d60f0896106585",
-	"postgres/00002_lighter.sql": "29693baee4fa6ff410eeafc5f892c6c370039302a21bb30f944ad7bf879bd051",
-	"sqlite/00002_lighter.sql":   "cc33bc0d0eedbe14bcdc5c7278953e3925ce8473bdf4307e196cb2f1e2a0cbf5",
+	"postgres/00001_core.sql":            "b444633cb3545434ebefc3116ecda70f7584a849073a814fd4347dfbb41ae946",
+	"sqlite/00001_core.sql":              "d666fdc2f20750c6f9ad3ac82fa12239f49b296e058712ba58d60f0896106585",
+	"postgres/00002_lighter.sql":         "29693baee4fa6ff410eeafc5f892c6c370039302a21bb30f944ad7bf879bd051",
+	"sqlite/00002_lighter.sql":           "cc33bc0d0eedbe14bcdc5c7278953e3925ce8473bdf4307e196cb2f1e2a0cbf5",
+	"postgres/00003_lighter_exports.sql": "6ad7526d2263b26feea1237cd0ba8475c8efeff053de496b9795eea06244a122",
+	"sqlite/00003_lighter_exports.sql":   "4eed67f5d04214b567a11857bbb40921e87eff087456f2e8ccbd2e0da507c1cc",
 }
 
 func TestReleasedFilesNeverChange(t *testing.T) {
@@ -265,4 +268,43 @@ func openSQLite(t *testing.T, path string) (*schema.Schema, error) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s.Schema()
+}
+
+func TestASchemaThatIsNewerIsRefused(t *testing.T) {
+	t.Parallel()
+	path := storetest.SQLitePath(t)
+	s, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	older, err := schema.SQLiteOfOld(s.WriteDB(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, pending := older.Pending(t.Context())
+	_, up := older.Up(t.Context())
+	for what, err := range map[string]error{"pending": pending, "up": up} {
+		if err == nil || fault.From(err).Code != "schema_ahead" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestAnUpgradeForWhichThereIsNoRoomSaysSo(t *testing.T) {
+	t.Parallel()
+	s := openOfOld(t, exportsOfOld+fmt.Sprintf(manyOfOld, 500))
+	if _, err := s.WriteDB().ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil { // no more than there are
+		t.Fatal(err)
+	}
+	now, err := s.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := now.Up(t.Context()); err == nil || fault.From(err).Code != "database_full" {
+		t.Errorf("got %v", err)
+	}
+	if pending, err := now.Pending(t.Context()); err != nil || pending == 0 {
+		t.Errorf("%d steps pending, %v", pending, err)
+	}
 }

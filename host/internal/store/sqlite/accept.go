@@ -24,9 +24,6 @@ func (s *Store) Accept(ctx context.Context, batch []store.Acceptance) ([]store.A
 	answers := make([]store.Accepted, len(batch))
 	err := s.inTx(ctx, "accept orders", func(ctx context.Context, tx *sql.Tx) error {
 		a := acceptor{tx: tx, now: s.now(), routes: map[uuid.UUID]*route{}}
-		if err := a.prepare(ctx); err != nil {
-			return err
-		}
 		for i := range batch {
 			var err error
 			if answers[i], err = a.accept(ctx, &batch[i]); err != nil {
@@ -54,28 +51,21 @@ type route struct {
 
 // acceptor accepts orders one by one within a transaction.
 type acceptor struct {
-	tx           *sql.Tx
-	now          time.Time
-	insertDraft  *sql.Stmt
-	insertExport *sql.Stmt
-	routes       map[uuid.UUID]*route // by connection
-	woken        []uuid.UUID          // connections that got new exports
+	tx     *sql.Tx
+	now    time.Time
+	routes map[uuid.UUID]*route // by connection
+	woken  []uuid.UUID          // connections that got new exports
 }
 
-// prepare makes the statements; the end of the transaction frees them.
-func (a *acceptor) prepare(ctx context.Context) (err error) {
-	a.insertDraft, err = a.tx.PrepareContext(ctx, `
+const (
+	insertDraft = `
 		INSERT INTO draft_order (org_id, id, content, content_sha256, external_order_number, created_at)
-		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return err
-	}
-	a.insertExport, err = a.tx.PrepareContext(ctx, `
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	insertExport = `
 		INSERT INTO erp_export (id, org_id, erp_connection_id, draft_order_id, export_format_version,
 			created_at, updated_at, next_attempt_at, idempotency_key)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	return err
-}
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
 
 func (a *acceptor) accept(ctx context.Context, item *store.Acceptance) (store.Accepted, error) {
 	known := rules.Known{}
@@ -95,15 +85,12 @@ func (a *acceptor) accept(ctx context.Context, item *store.Acceptance) (store.Ac
 		return store.Accepted{}, rules.ConnectionNotFound()
 	}
 	org, id := item.Draft.OrgID.String(), item.Draft.ID.String()
-	result, err := a.insertDraft.ExecContext(ctx, org, id, item.Draft.Content, item.Draft.SHA256[:],
-		textOrNull(item.Draft.ExternalOrderNumber), micros(item.Draft.CreatedAt))
+	n, err := changed(a.tx.ExecContext(ctx, insertDraft, org, id, item.Draft.Content, item.Draft.SHA256[:],
+		textOrNull(item.Draft.ExternalOrderNumber), micros(item.Draft.CreatedAt)))
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("insert draft order: %w", err)
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		if err != nil {
-			return store.Accepted{}, err
-		}
+	if n == 1 {
 		return a.create(ctx, item, to, org, id)
 	}
 	known.WantedType = to.connectorType
@@ -117,7 +104,7 @@ func (a *acceptor) create(ctx context.Context, item *store.Acceptance, to *route
 	if next.After(a.now) {
 		next = a.now
 	}
-	_, err := a.insertExport.ExecContext(ctx, e.ID.String(), org, e.ConnectionID.String(), draft, e.FormatVersion,
+	_, err := a.tx.ExecContext(ctx, insertExport, e.ID.String(), org, e.ConnectionID.String(), draft, e.FormatVersion,
 		micros(created), micros(a.now), micros(next), orNull(e.IdempotencyKey))
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("insert export: %w", err)
@@ -155,11 +142,11 @@ func (a *acceptor) keyOwner(ctx context.Context, item *store.Acceptance) (*rules
 // selectLatest finds the live export of an order, else its newest one.
 const selectLatest = `
 SELECT ` + exportColumns + `, d.content_sha256 FROM (
-	SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND status IN ('PENDING', 'SENT', 'ACKED')
+	SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND live
 	UNION ALL
-	SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND status = 'FAILED'
+	SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ?2 AND NOT live
 ) e` + exportParents + `
-ORDER BY e.status = 'FAILED', e.created_at DESC, e.id DESC LIMIT 1`
+ORDER BY e.live DESC, e.created_at DESC, e.id DESC LIMIT 1`
 
 func (a *acceptor) answerKnown(ctx context.Context, item *store.Acceptance, known rules.Known) (store.Accepted, error) {
 	var hash [32]byte

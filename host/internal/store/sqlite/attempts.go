@@ -12,18 +12,18 @@ import (
 	"github.com/orderport/orderport/host/internal/store"
 )
 
-// The reference is in an index, which SQLite rewrites whenever the column is
-// named: so it is named only if it is to be set.
+// SQLite rewrites an index whose column is named in an update, even if it stays
+// as it is. So claims and saves name none but the lease, and an order's live
+// export is named only where it fails.
 const (
-	saveFields = `UPDATE erp_export SET
+	saveCheckpoint = `UPDATE erp_export SET
 		checkpoint = COALESCE(?4, checkpoint),
 		export_storage_key = COALESCE(?5, export_storage_key),
 		payload_size = COALESCE(?6, payload_size),
 		payload_sha256 = COALESCE(?7, payload_sha256),
-		updated_at = ?8`
+		running_ref = COALESCE(?8, running_ref),
+		updated_at = ?9` + whereFenced
 	whereFenced = ` WHERE id = ?1 AND lease_host_id = ?2 AND attempt_count = ?3`
-	saveOnly    = saveFields + whereFenced
-	saveWithRef = saveFields + `, external_ref = ?9` + whereFenced
 )
 
 // SaveAll implements store.Ledger.
@@ -33,10 +33,9 @@ func (s *Store) SaveAll(ctx context.Context, saves []store.Save) ([]error, error
 	}
 	errs := make([]error, len(saves))
 	err := s.inTx(ctx, "save checkpoints", func(ctx context.Context, tx *sql.Tx) error {
-		st := statements{tx: tx}
 		now := micros(s.now())
 		for i := range saves {
-			held, err := save(ctx, &st, &saves[i], now)
+			held, err := save(ctx, tx, &saves[i], now)
 			if err != nil {
 				return err
 			}
@@ -52,48 +51,27 @@ func (s *Store) SaveAll(ctx context.Context, saves []store.Save) ([]error, error
 	return errs, nil
 }
 
-func save(ctx context.Context, st *statements, v *store.Save, now int64) (held bool, err error) {
-	args := []any{v.ExportID.String(), v.HostID.String(), v.Attempt, bytesOrNull(v.Checkpoint), nil, nil, nil, now}
+func save(ctx context.Context, tx *sql.Tx, v *store.Save, now int64) (held bool, err error) {
+	args := []any{v.ExportID.String(), v.HostID.String(), v.Attempt, bytesOrNull(v.Checkpoint), nil, nil, nil, orNull(v.ExternalRef), now}
 	if v.StorageKey != "" {
 		args[4], args[5], args[6] = v.StorageKey, v.PayloadSize, bytesOrNull(v.PayloadSHA256)
 	}
-	query := saveOnly
-	if v.ExternalRef != "" {
-		query = saveWithRef
-		args = append(args, v.ExternalRef)
-	}
-	n, err := st.exec(ctx, query, args...)
+	n, err := changed(tx.ExecContext(ctx, saveCheckpoint, args...))
 	return n == 1, err
 }
 
-// statements keeps the prepared statements of one transaction.
-type statements struct {
-	tx       *sql.Tx
-	prepared map[string]*sql.Stmt
-}
-
-// exec returns how many rows were changed.
-func (s *statements) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	stmt := s.prepared[query]
-	if stmt == nil {
-		var err error
-		if stmt, err = s.tx.PrepareContext(ctx, query); err != nil {
-			return 0, err
-		}
-		if s.prepared == nil {
-			s.prepared = map[string]*sql.Stmt{}
-		}
-		s.prepared[query] = stmt
-	}
-	result, err := stmt.ExecContext(ctx, args...)
+// changed is how many rows a statement has changed.
+func changed(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-// The ends of an attempt whose export is still PENDING. What the ack of a
-// quick ERP has made of an export is kept by finishSettled.
+// The ends of an attempt: finishPending and finishFailed where its export is
+// still PENDING, which are two so that only what fails is written to the index
+// of live exports; finishSettled where the ack of a quick ERP has made something
+// else of the export, which stays.
 const (
 	finishCommon = `
 		failure_count = failure_count + ?5, crash_count = crash_count + ?6,
@@ -101,20 +79,21 @@ const (
 		payload_size = COALESCE(?8, payload_size),
 		payload_sha256 = COALESCE(?9, payload_sha256),
 		dropzone_path = COALESCE(?10, dropzone_path),
-		external_ref = COALESCE(?11, external_ref),
+		external_ref = COALESCE(?11, running_ref, external_ref), running_ref = NULL,
 		metadata = COALESCE(?12, metadata),
-		lease_host_id = NULL, lease_expires_at = NULL, updated_at = ?4`
-	finishPending = `UPDATE erp_export SET
-		status = ?13, tried = ?13 = 'PENDING',
-		error_json = CASE WHEN ?13 = 'PENDING' THEN COALESCE(?14, error_json) ELSE ?14 END,
-		next_attempt_at = CASE WHEN ?13 <> 'PENDING' THEN NULL WHEN ?15 > 0 THEN ?4 + ?15 ELSE min(created_at, ?4) END,
-		sent_at = CASE WHEN ?13 IN ('SENT', 'ACKED') THEN ?4 ELSE sent_at END,
-		acked_at = CASE WHEN ?13 = 'ACKED' THEN ?4 ELSE acked_at END,
-		erp_order_id = COALESCE(?16, erp_order_id),` + finishCommon + whereFenced + ` AND status = 'PENDING'`
+		lease_host_id = NULL, lease_expires_at = NULL, updated_at = ?4,
+		attempt_finished_at = ?4, attempt_outcome = ?13, attempt_error_json = ?14, attempt_recovered = ?15`
+	finishPending = `UPDATE erp_export SET` + finishStatus + finishCommon + whereFenced + ` AND status = 'PENDING'`
+	finishFailed  = `UPDATE erp_export SET live = 0,` + finishStatus + finishCommon + whereFenced + ` AND status = 'PENDING'`
+	finishStatus  = `
+		status = ?17, tried = ?17 = 'PENDING',
+		error_json = CASE WHEN ?17 = 'PENDING' THEN COALESCE(?14, error_json) ELSE ?14 END,
+		next_attempt_at = CASE WHEN ?17 <> 'PENDING' THEN NULL WHEN ?18 > 0 THEN ?4 + ?18 ELSE min(created_at, ?4) END,
+		sent_at = CASE WHEN ?17 IN ('SENT', 'ACKED') THEN ?4 ELSE sent_at END,
+		acked_at = CASE WHEN ?17 = 'ACKED' THEN ?4 ELSE acked_at END,
+		erp_order_id = COALESCE(?16, erp_order_id),`
 	finishSettled = `UPDATE erp_export SET
-		erp_order_id = COALESCE(erp_order_id, ?13),` + finishCommon + whereFenced + ` AND status <> 'PENDING'`
-	endAttempt = `UPDATE export_attempt SET finished_at = ?3, outcome = ?4, error_json = ?5, recovered = ?6
-		WHERE export_id = ?1 AND number = ?2`
+		erp_order_id = COALESCE(erp_order_id, ?16),` + finishCommon + whereFenced + ` AND status <> 'PENDING'`
 )
 
 // FinishAll implements store.Ledger.
@@ -133,10 +112,9 @@ func (s *Store) finishAll(ctx context.Context, what string, finishes []store.Fin
 	}
 	errs := make([]error, len(finishes))
 	err := s.inTx(ctx, what, func(ctx context.Context, tx *sql.Tx) error {
-		st := statements{tx: tx}
 		now := s.now()
 		for i := range finishes {
-			held, err := finish(ctx, &st, &finishes[i], now)
+			held, err := finish(ctx, tx, &finishes[i], now)
 			if err != nil {
 				return err
 			}
@@ -153,7 +131,7 @@ func (s *Store) finishAll(ctx context.Context, what string, finishes []store.Fin
 }
 
 // finish ends one attempt; held is false if the fence does not hold.
-func finish(ctx context.Context, st *statements, f *store.Finish, now time.Time) (held bool, err error) {
+func finish(ctx context.Context, tx *sql.Tx, f *store.Finish, now time.Time) (held bool, err error) {
 	errJSON, err := jsonOrNull(f.Error, f.Error == nil)
 	if err != nil {
 		return false, err
@@ -162,34 +140,44 @@ func finish(ctx context.Context, st *statements, f *store.Finish, now time.Time)
 	if err != nil {
 		return false, err
 	}
-	at, id := micros(now), f.ExportID.String()
 	args := []any{
-		id, f.HostID.String(), f.Attempt, at, f.CountsFailure, f.CountsCrash,
+		f.ExportID.String(), f.HostID.String(), f.Attempt, micros(now), f.CountsFailure, f.CountsCrash,
 		orNull(f.StorageKey), nil, nil, orNull(f.DropzonePath), orNull(f.ExternalRef), metadata,
+		string(f.Outcome), errJSON, f.Recovered, orNull(f.ERPOrderID),
 	}
 	if f.StorageKey != "" {
 		args[7], args[8] = f.PayloadSize, bytesOrNull(f.PayloadSHA256)
 	}
-	n, err := st.exec(ctx, finishPending, append(args, string(f.Status), errJSON, f.NextAttemptIn.Microseconds(), orNull(f.ERPOrderID))...)
+	query := finishPending
+	if f.Status == domain.Failed {
+		query = finishFailed
+	}
+	n, err := changed(tx.ExecContext(ctx, query, append(args, string(f.Status), f.NextAttemptIn.Microseconds())...))
 	if err == nil && n == 0 {
-		n, err = st.exec(ctx, finishSettled, append(args, orNull(f.ERPOrderID))...)
+		n, err = changed(tx.ExecContext(ctx, finishSettled, args...))
 	}
-	if err != nil {
-		return false, err
+	if err == nil && n == 0 {
+		return endedBefore(ctx, tx, f)
 	}
-	if n == 0 {
-		return endedBefore(ctx, st.tx, f)
-	}
-	_, err = st.exec(ctx, endAttempt, id, f.Attempt, at, string(f.Outcome), errJSON, f.Recovered)
-	return true, err
+	return err == nil, err
 }
 
 // endedBefore reports whether the attempt ended as f would end it: a call
 // before this one succeeded and its answer was lost.
 func endedBefore(ctx context.Context, tx *sql.Tx, f *store.Finish) (bool, error) {
-	return exists(ctx, tx, `SELECT 1 FROM export_attempt WHERE export_id = ? AND number = ? AND host_id = ? AND outcome = ?`,
+	return exists(ctx, tx, `SELECT 1 FROM (`+selectAttempts+`) WHERE number = ?2 AND host_id = ?3 AND outcome = ?4`,
 		f.ExportID.String(), f.Attempt, f.HostID.String(), string(f.Outcome))
 }
+
+// selectAttempts finds the attempts of an export, the newest of which is part
+// of its row.
+const selectAttempts = `
+SELECT export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered
+FROM export_attempt WHERE export_id = ?1
+UNION ALL
+SELECT id, attempt_count, attempt_host_id, attempt_host_name, attempt_started_at, attempt_finished_at,
+	attempt_outcome, attempt_error_json, attempt_recovered
+FROM erp_export WHERE id = ?1 AND attempt_outcome IS NOT NULL`
 
 // Attempts implements store.Exports.
 func (s *Store) Attempts(ctx context.Context, orgID, exportID uuid.UUID) ([]domain.Attempt, error) {
@@ -199,8 +187,7 @@ func (s *Store) Attempts(ctx context.Context, orgID, exportID uuid.UUID) ([]doma
 	attempts, err := all(ctx, s.reader, func(row scanner) (a domain.Attempt, err error) {
 		return a, row.Scan(&a.ExportID, &a.Number, &a.HostID, &a.HostName, moment(&a.StartedAt), momentOrNil(&a.FinishedAt),
 			&a.Outcome, fromJSON(&a.Error), &a.Recovered)
-	}, `SELECT export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered
-		FROM export_attempt WHERE export_id = ? ORDER BY number`, exportID.String())
+	}, selectAttempts+` ORDER BY number`, exportID.String())
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}

@@ -20,7 +20,6 @@ func (s *Store) AppendAudit(ctx context.Context, entry domain.AuditEntry) error 
 // appendAudit writes entries as part of tx. An entry that is there already is
 // from an earlier, equal call whose answer was lost.
 func appendAudit(ctx context.Context, tx *sql.Tx, entries ...domain.AuditEntry) error {
-	st := statements{tx: tx}
 	for i := range entries {
 		e := rules.Dated(entries[i])
 		if e.OrgID != uuid.Nil {
@@ -28,7 +27,7 @@ func appendAudit(ctx context.Context, tx *sql.Tx, entries ...domain.AuditEntry) 
 				return err
 			}
 		}
-		_, err := st.exec(ctx, `INSERT INTO audit_log (id, org_id, at, actor, action, subject, details)
+		_, err := tx.ExecContext(ctx, `INSERT INTO audit_log (id, org_id, at, actor, action, subject, details)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			e.ID.String(), idOrNull(e.OrgID), micros(e.At), e.Actor, e.Action, e.Subject, orNull(string(e.Details)))
 		if err != nil {

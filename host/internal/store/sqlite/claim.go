@@ -63,35 +63,50 @@ func dueExports(ctx context.Context, tx *sql.Tx, req store.ClaimRequest, now tim
 		micros(req.After.Due), req.After.ID.String())
 }
 
+// newAttempt makes room in the export's row for its next attempt.
+const newAttempt = `INSERT INTO export_attempt
+	(export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered)
+	SELECT id, attempt_count, attempt_host_id, attempt_host_name, attempt_started_at, attempt_finished_at,
+		attempt_outcome, attempt_error_json, attempt_recovered
+	FROM erp_export WHERE id IN (SELECT value FROM json_each(?1)) AND attempt_outcome IS NOT NULL`
+
+const leaseExports = `UPDATE erp_export SET
+		attempt_count = attempt_count + 1,
+		attempt_host_id = ?2, attempt_host_name = COALESCE((SELECT name FROM host_node WHERE id = ?2), ''),
+		attempt_started_at = ?4, attempt_finished_at = NULL, attempt_outcome = 'RUNNING', attempt_error_json = NULL, attempt_recovered = 0,
+		lease_host_id = ?2, lease_expires_at = ?3, updated_at = ?4
+	WHERE id IN (SELECT value FROM json_each(?1))`
+
 // lease records the attempts, in the database and in claimed.
 func lease(ctx context.Context, tx *sql.Tx, req store.ClaimRequest, claimed []store.Claimed, now time.Time) error {
 	expires := now.Add(req.Lease).Truncate(time.Microsecond)
-	ids := make([]uuid.UUID, len(claimed))
+	var ids, again []uuid.UUID
 	for i := range claimed {
 		e := &claimed[i].Export
+		ids = append(ids, e.ID)
+		if e.AttemptCount > 0 {
+			again = append(again, e.ID)
+		}
 		e.AttemptCount++
 		e.Lease = &domain.Lease{HostID: req.HostID, ExpiresAt: expires}
 		e.NextAttemptAt = nil
 		e.UpdatedAt = now
-		ids[i] = e.ID
+	}
+	if len(again) > 0 {
+		list, err := toJSON(again)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, newAttempt, list); err != nil {
+			return fmt.Errorf("put earlier attempts aside: %w", err)
+		}
 	}
 	list, err := toJSON(ids)
 	if err != nil {
 		return err
 	}
-	host := req.HostID.String()
-	_, err = tx.ExecContext(ctx, `
-		UPDATE erp_export SET attempt_count = attempt_count + 1, lease_host_id = ?2, lease_expires_at = ?3, updated_at = ?4
-		WHERE id IN (SELECT value FROM json_each(?1))`, list, host, micros(expires), micros(now))
-	if err != nil {
+	if _, err = tx.ExecContext(ctx, leaseExports, list, req.HostID.String(), micros(expires), micros(now)); err != nil {
 		return fmt.Errorf("lease: %w", err)
-	}
-	_, err = tx.ExecContext(ctx, `
-		INSERT INTO export_attempt (export_id, number, host_id, host_name, started_at)
-		SELECT e.id, e.attempt_count, ?2, COALESCE((SELECT name FROM host_node WHERE id = ?2), ''), ?3
-		FROM json_each(?1) i CROSS JOIN erp_export e ON e.id = i.value`, list, host, micros(now))
-	if err != nil {
-		return fmt.Errorf("record attempts: %w", err)
 	}
 	return nil
 }
@@ -130,8 +145,8 @@ func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]
 // their first, and never reads the backlog.
 const countInFlight = `SELECT
 	(SELECT count(*) FROM erp_export INDEXED BY idx_erp_export_tried WHERE erp_connection_id = ?1 AND tried)
-	+ (SELECT count(*) FROM export_attempt a CROSS JOIN erp_export e ON e.id = a.export_id
-		WHERE a.outcome = 'RUNNING' AND e.erp_connection_id = ?1 AND e.status = 'PENDING' AND NOT e.tried)`
+	+ (SELECT count(*) FROM erp_export INDEXED BY idx_erp_export_leased
+		WHERE lease_host_id IS NOT NULL AND erp_connection_id = ?1 AND status = 'PENDING' AND NOT tried)`
 
 // InFlight implements store.Ledger.
 func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
@@ -144,10 +159,9 @@ func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, erro
 
 const selectLost = `
 SELECT ` + exportColumns + `
-FROM export_attempt a
-CROSS JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id` + exportParents + `
-LEFT JOIN host_node h ON h.id = a.host_id
-WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < ?1)
+FROM erp_export e INDEXED BY idx_erp_export_leased` + exportParents + `
+LEFT JOIN host_node h ON h.id = e.lease_host_id
+WHERE e.lease_host_id IS NOT NULL AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < ?1)
 	AND c.connector_type IN (SELECT value FROM json_each(?2))
 LIMIT ?3`
 

@@ -29,6 +29,20 @@ func translate(err error) error {
 	return err
 }
 
+// Unavailable implements store.Store.
+func (*Store) Unavailable(err error) bool {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return false
+	}
+	switch primaryCode(lite) {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR:
+		return true
+	default:
+		return false
+	}
+}
+
 // isBusy reports whether another process holds a lock on the file.
 func isBusy(err error) bool {
 	var lite *sqlite.Error

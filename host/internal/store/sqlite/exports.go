@@ -95,9 +95,9 @@ func listQuery(orgID uuid.UUID, f store.ExportFilter, after *rules.Position, lim
 	if f.DraftOrderID != uuid.Nil {
 		order := arg(f.DraftOrderID.String())
 		source = `(
-			SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ` + order + ` AND status IN ('PENDING', 'SENT', 'ACKED')
+			SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ` + order + ` AND live
 			UNION ALL
-			SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ` + order + ` AND status = 'FAILED'
+			SELECT * FROM erp_export WHERE org_id = ?1 AND draft_order_id = ` + order + ` AND NOT live
 		) e JOIN erp_connection k ON k.id = e.erp_connection_id`
 		narrow += " AND e.status IN (SELECT value FROM " + statuses + ")" + strings.ReplaceAll(where.String(), "x.", "e.")
 	}

@@ -1,13 +1,17 @@
 package sqlite_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	lite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/orderport/orderport/host/internal/domain"
 	"github.com/orderport/orderport/host/internal/store/storetest"
+	"github.com/orderport/orderport/sdk/port"
 )
 
 func TestAConnectionWrittenByAnotherProgramIsAConnection(t *testing.T) {
@@ -55,5 +59,34 @@ func TestAnUpdateByAnotherProgramChangesUpdatedAt(t *testing.T) {
 			t.Errorf("after SET %s updated_at is %v, was %v", set, c.UpdatedAt, last)
 		}
 		last = c.UpdatedAt
+	}
+}
+
+func TestWhatHasExportsCannotBeDeleted(t *testing.T) {
+	t.Parallel()
+	s := open(t, storetest.SQLitePath(t))
+	w := storetest.NewWorld(t, s)
+	other := w.NewOrg()
+	idle := w.NewConn(w.Org.ID, "SAP_RFC")
+	w.AcceptN(2)
+	failed := w.FailWith(&domain.ExportError{Code: port.Conflict, Message: "no"})
+	for what, statement := range map[string]string{
+		"a connection with exports":     `DELETE FROM erp_connection WHERE id = '` + w.Conn.ID.String() + `'`,
+		"an order with a failed export": `DELETE FROM draft_order WHERE id = '` + failed.DraftOrderID.String() + `'`,
+		"an order with a live export":   `DELETE FROM draft_order WHERE id <> '` + failed.DraftOrderID.String() + `'`,
+		"an organization with orders":   `DELETE FROM organization WHERE id = '` + w.Org.ID.String() + `'`,
+		"a connection, by its key":      `UPDATE erp_connection SET id = 'x' WHERE id = '` + w.Conn.ID.String() + `'`,
+		"a connection, by its owner":    `UPDATE erp_connection SET org_id = '` + other.ID.String() + `' WHERE id = '` + w.Conn.ID.String() + `'`,
+		"an order, by its key":          `UPDATE draft_order SET id = 'x' WHERE id = '` + failed.DraftOrderID.String() + `'`,
+		"a connection, by its successor": `INSERT OR REPLACE INTO erp_connection (org_id, connector_type, config_encrypted)
+			VALUES ('` + w.Org.ID.String() + `', '` + w.Conn.ConnectorType + `', x'01')`,
+	} {
+		var refused *lite.Error
+		if _, err := s.WriteDB().ExecContext(t.Context(), statement); !errors.As(err, &refused) || refused.Code()&0xff != sqlite3.SQLITE_CONSTRAINT {
+			t.Errorf("delete %s: %v, want a violated constraint", what, err)
+		}
+	}
+	if _, err := s.WriteDB().ExecContext(t.Context(), `DELETE FROM erp_connection WHERE id = ?`, idle.ID.String()); err != nil {
+		t.Errorf("delete a connection without exports: %v", err)
 	}
 }

@@ -46,7 +46,7 @@ func (s *Store) RegisterHost(ctx context.Context, h domain.HostNode) error {
 			return rules.HostStopped()
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM host_node WHERE stopped_at < ?1
-			AND NOT EXISTS (SELECT 1 FROM export_attempt a WHERE a.host_id = host_node.id AND a.outcome = 'RUNNING')`,
+			AND NOT EXISTS (SELECT 1 FROM erp_export e WHERE e.lease_host_id = host_node.id)`,
 			micros(now.Add(-keepHosts)))
 		return err
 	})

@@ -61,7 +61,7 @@ func mayRetry(ctx context.Context, tx *sql.Tx, failed domain.Export) error {
 	}
 	// An earlier or later export of the order may be the doubtful one.
 	doubtful, err := exists(ctx, tx, `SELECT 1 FROM erp_export
-		WHERE org_id = ? AND draft_order_id = ? AND status = 'FAILED' AND error_json ->> 'code' = ?`,
+		WHERE org_id = ? AND draft_order_id = ? AND NOT live AND error_json ->> 'code' = ?`,
 		org, order, string(port.OutcomeUnknown))
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func mayRetry(ctx context.Context, tx *sql.Tx, failed domain.Export) error {
 
 func hasLive(ctx context.Context, tx *sql.Tx, org, order string) (bool, error) {
 	return exists(ctx, tx, `SELECT 1 FROM erp_export
-		WHERE org_id = ? AND draft_order_id = ? AND status IN ('PENDING', 'SENT', 'ACKED')`, org, order)
+		WHERE org_id = ? AND draft_order_id = ? AND live`, org, order)
 }
 
 func (s *Store) insertRetry(ctx context.Context, tx *sql.Tx, failed, retry domain.Export) error {
@@ -136,7 +136,7 @@ func (s *Store) resolve(ctx context.Context, tx *sql.Tx, e domain.Export, sent b
 	if live {
 		return rules.ExportLive()
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE erp_export SET status = 'SENT', error_json = NULL, sent_at = ?2, updated_at = ?2 WHERE id = ?1`,
+	_, err = tx.ExecContext(ctx, `UPDATE erp_export SET status = 'SENT', live = 1, error_json = NULL, sent_at = ?2, updated_at = ?2 WHERE id = ?1`,
 		e.ID.String(), now)
 	return err
 }

@@ -1,9 +1,9 @@
 // Package sqlite keeps Orderport's data in one SQLite file, for one host.
 //
-// All writes go over one connection, each in an immediate transaction that is
-// flushed when it commits; reads go over a few more, which never wait for a
-// write. Since writes follow one another, a check before a write holds until
-// the write. Batches run prepared statements within one transaction. The
+// All writes go over one connection, in immediate transactions that are flushed
+// when they commit; writes that come meanwhile share the next one. Reads go
+// over a few more connections, which never wait for a write. Since writes
+// follow one another, a check before a write holds until the write. The
 // process's clock decides leases and heartbeats.
 //
 // Ids are stored as canonical text, times as microseconds since 1970.
@@ -51,10 +51,7 @@ const (
 // Store is a store.Store in an SQLite file.
 type Store struct {
 	writer *sql.DB // one connection
-	// turn lets one transaction of ours at a time wait for the writer. It picks
-	// among those who wait at random, and the job queue, which asks for it
-	// directly, must not lose for seconds against a crowd.
-	turn   chan struct{}
+	writes writes
 	reader *sql.DB
 	wake   Wake
 	clock  func() time.Time
@@ -80,7 +77,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
-	s := &Store{writer: writer, turn: make(chan struct{}, 1), wake: opts.Wake, clock: opts.Now, path: path, opened: opened}
+	s := &Store{writer: writer, wake: opts.Wake, clock: opts.Now, path: path, opened: opened}
 	if s.wake == nil {
 		s.wake = func(context.Context, *sql.Tx, []uuid.UUID) error { return nil }
 	}
@@ -180,42 +177,3 @@ func (s *Store) Close() error {
 
 // now is the present in the database's resolution.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
-
-// inTx runs run in a transaction. Waiting for the writer ends with ctx; what
-// runs after that is short and is not interrupted.
-func (s *Store) inTx(ctx context.Context, what string, run func(ctx context.Context, tx *sql.Tx) error) error {
-	conn, err := s.takeWriter(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	defer func() { _ = conn.Close() }() // gives it back
-	if err := s.inPlace(); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	if err := transact(context.WithoutCancel(ctx), conn, run); err != nil {
-		return fmt.Errorf("%s: %w", what, translate(err))
-	}
-	return nil
-}
-
-func (s *Store) takeWriter(ctx context.Context) (*sql.Conn, error) {
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-s.turn }()
-	return s.writer.Conn(ctx)
-}
-
-func transact(ctx context.Context, conn *sql.Conn, run func(ctx context.Context, tx *sql.Tx) error) error {
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
-	if err := run(ctx, tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}

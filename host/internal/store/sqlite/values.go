@@ -235,7 +235,7 @@ func scanConnection(row scanner) (domain.Connection, error) {
 // o, connection c and draft order d.
 const exportColumns = `e.id, e.org_id, o.slug, e.erp_connection_id, c.connector_type, e.draft_order_id,
 	d.external_order_number, e.export_format_version, e.status, e.export_storage_key, e.payload_size,
-	e.payload_sha256, e.dropzone_path, e.external_ref, e.erp_order_id, e.metadata, e.error_json, e.idempotency_key,
+	e.payload_sha256, e.dropzone_path, COALESCE(e.running_ref, e.external_ref), e.erp_order_id, e.metadata, e.error_json, e.idempotency_key,
 	e.retry_of, e.attempt_count, e.failure_count, e.crash_count, e.next_attempt_at, e.checkpoint, e.lease_host_id,
 	e.lease_expires_at, e.created_at, e.updated_at, e.sent_at, e.acked_at`
 
