@@ -45,7 +45,8 @@ func fit(call rfc.Call, f rfc.Function) (fitted rfc.Call, unflagged []string, er
 		return rfc.Call{}, nil, e
 	}
 	slices.Sort(c.unflagged)
-	return rfc.Call{Function: call.Function, Values: call.Values, Structures: structures, Tables: tables}, slices.Compact(c.unflagged), nil
+	call.Structures, call.Tables = structures, tables
+	return call, slices.Compact(c.unflagged), nil
 }
 
 type fitting struct {

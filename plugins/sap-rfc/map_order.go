@@ -34,6 +34,7 @@ func mapOrder(cfg config, order *sdk.Order, reference string) (mapped, error) {
 		Values:     map[string]string{},
 		Structures: map[string]rfc.Structure{},
 		Tables:     map[string][]rfc.Structure{"RETURN": {}},
+		Read:       []string{"RETURN"},
 	}
 	if cfg.CreateFunction != "" {
 		m.call.Function = cfg.CreateFunction

@@ -250,14 +250,14 @@ func (f *frame) set(container uintptr, name string, v *variable, value string) e
 }
 
 // read returns the results: what goes out of the function, and the tables that
-// the call named.
+// the call named and reads.
 func (f *frame) read(container uintptr, d *description, call rfc.Call) (rfc.Reply, error) {
 	r := rfc.Reply{Values: map[string]string{}, Structures: map[string]rfc.Structure{}, Tables: map[string][]rfc.Structure{}}
 	for name, p := range d.parameters {
 		_, asked := call.Tables[name]
 		var err error
 		switch {
-		case p.direction == rfc.Import, p.direction == rfc.Tables && !asked:
+		case p.direction == rfc.Import, p.direction == rfc.Tables && !(asked && call.Reads(name)):
 		case p.typ == typeTable:
 			r.Tables[name], err = f.table(container, name, p)
 		case p.typ == typeStructure:

@@ -62,6 +62,21 @@ func TestValuesOfEveryTypeGoThereAndBack(t *testing.T) {
 	}
 }
 
+// A function returns the rows that it was sent, with all of their fields.
+func TestRowsThatNobodyReadsAreSkipped(t *testing.T) {
+	t.Parallel()
+	s := newLab(t, sapsim.Options{Own: []sapsim.Own{echo()}}, sdk.Variant{}).open(t)
+	reply, err := s.Call(t.Context(), rfc.Call{
+		Function: "ECHO", Tables: map[string][]rfc.Structure{"TAB": {{"TEXT": "one"}}, "TAB2": {}}, Read: []string{"TAB2"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]rfc.Structure{"TAB2": {}}, reply.Tables); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // What does not fit fails before anything is sent, whatever the library makes
 // of it, and the session is as good as new.
 func TestWhatDoesNotFitIsNotSent(t *testing.T) {

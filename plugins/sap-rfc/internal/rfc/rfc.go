@@ -11,6 +11,7 @@ package rfc
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -80,10 +81,17 @@ type Call struct {
 	// Tables are the tables to send. What is not named here does not come back
 	// either, so a table that is only read is named with no rows.
 	Tables map[string][]Structure
+	// Read names the tables that the caller reads afterwards; nil: all of them.
+	// A function returns the rows that it was sent, too, with every field of
+	// theirs. It is no part of what is sent.
+	Read []string `json:"-"`
 }
 
+// Reads says whether the caller reads a table.
+func (c Call) Reads(table string) bool { return c.Read == nil || slices.Contains(c.Read, table) }
+
 // Reply is what a function module returned: export parameters, and the tables
-// that the call named. Trailing blanks are cut off.
+// that the call named and reads. Trailing blanks are cut off.
 type Reply struct {
 	Values     map[string]string
 	Structures map[string]Structure

@@ -4,6 +4,7 @@
 package soap
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -159,15 +160,16 @@ func (s *session) Call(ctx context.Context, call rfc.Call) (rfc.Reply, error) {
 	if err != nil {
 		return rfc.Reply{}, err
 	}
-	answer, err := s.transport.post(ctx, body)
+	resp, err := s.transport.post(ctx, body)
 	if err != nil {
 		return rfc.Reply{}, err
 	}
-	return decode(answer, call)
+	defer resp.Body.Close()
+	return read(resp, call)
 }
 
-// post sends a request and returns the XML that came back.
-func (t *Transport) post(ctx context.Context, body []byte) ([]byte, error) {
+// post sends a request and returns what comes back.
+func (t *Transport) post(ctx context.Context, body []byte) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, &rfc.Error{Class: rfc.TimedOut, Message: "no time left", Err: ctx.Err()}
 	}
@@ -190,15 +192,29 @@ func (t *Transport) post(ctx context.Context, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, broken(err, sent.Load())
 	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
-	if err != nil {
-		return nil, broken(err, true)
+	return resp, nil
+}
+
+// read reads an answer to its end, also where its beginning says enough: the
+// connection can be used again then.
+func read(resp *http.Response, call rfc.Call) (rfc.Reply, error) {
+	limited := &io.LimitedReader{R: resp.Body, N: maxResponse + 1}
+	in := bufio.NewReader(limited)
+	start, _ := in.Peek(512)
+	var reply rfc.Reply
+	err := status(resp, start)
+	if err == nil {
+		reply, err = decode(in, call)
 	}
-	if len(answer) > maxResponse {
-		return nil, &rfc.Error{Class: rfc.Other, Sent: true, Message: "the answer is larger than 64 MiB"}
+	// What has failed fails again: decode can't tell a broken connection from
+	// broken XML.
+	if _, lost := io.Copy(io.Discard, in); lost != nil {
+		return rfc.Reply{}, broken(lost, true)
 	}
-	return answer, status(resp, answer)
+	if limited.N == 0 {
+		return rfc.Reply{}, &rfc.Error{Class: rfc.Other, Sent: true, Message: "the answer is larger than 64 MiB"}
+	}
+	return reply, err
 }
 
 // broken says why a request got no answer.
@@ -223,8 +239,8 @@ func broken(err error, sent bool) error {
 // status judges an answer that is not of the RFC service but of the web server
 // before it: it has not run any function then. A fault comes with 500, too, and
 // is left to decode.
-func status(resp *http.Response, answer []byte) error {
-	isXML := strings.Contains(resp.Header.Get("Content-Type"), "xml") || bytes.HasPrefix(bytes.TrimSpace(answer), []byte("<?xml"))
+func status(resp *http.Response, start []byte) error {
+	isXML := strings.Contains(resp.Header.Get("Content-Type"), "xml") || bytes.HasPrefix(bytes.TrimSpace(start), []byte("<?xml"))
 	web := func(class rfc.Class, format string, args ...any) error {
 		e := rfc.Errorf(class, format, args...)
 		e.Broken = true

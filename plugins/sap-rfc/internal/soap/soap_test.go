@@ -1,6 +1,7 @@
 package soap
 
 import (
+	"bytes"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -88,6 +89,33 @@ func TestACallIsWrittenAndReadAsTheServiceWantsIt(t *testing.T) {
 	}
 }
 
+// A function returns the rows that it was sent, with all of their fields.
+func TestRowsThatNobodyReadsAreSkipped(t *testing.T) {
+	t.Parallel()
+	const sent = `<Envelope><Body><F.Response xmlns="urn:sap-com:document:sap:rfc:functions">` +
+		`<ITEMS><item><A>1</A></item></ITEMS><RETURN><item><TYPE>S</TYPE></item></RETURN><N>7</N></F.Response></Body></Envelope>`
+	call := rfc.Call{Function: "F", Tables: map[string][]rfc.Structure{"ITEMS": {{"A": "1"}}, "RETURN": {}}}
+	for name, c := range map[string]struct {
+		read []string
+		want map[string][]rfc.Structure
+	}{
+		"all are read":  {nil, map[string][]rfc.Structure{"ITEMS": {{"A": "1"}}, "RETURN": {{"TYPE": "S"}}}},
+		"one is read":   {[]string{"RETURN"}, map[string][]rfc.Structure{"RETURN": {{"TYPE": "S"}}}},
+		"none are read": {[]string{}, map[string][]rfc.Structure{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			call := call
+			call.Read = c.read
+			reply, err := decode(strings.NewReader(sent), call)
+			want := rfc.Reply{Values: map[string]string{"N": "7"}, Structures: map[string]rfc.Structure{}, Tables: c.want}
+			if diff := cmp.Diff(want, reply); diff != "" || err != nil {
+				t.Error(err, diff)
+			}
+		})
+	}
+}
+
 func TestFailuresTellWhetherTheFunctionMayHaveRun(t *testing.T) {
 	t.Parallel()
 	html := func(code int) http.HandlerFunc {
@@ -125,6 +153,12 @@ func TestFailuresTellWhetherTheFunctionMayHaveRun(t *testing.T) {
 				w.Header().Set("Content-Length", "1000")
 				_, _ = io.WriteString(w, `<?xml version="1.0"?><a>`)
 			}, rfc.Unreachable, true, true, "",
+		},
+		"an answer without an end": {
+			func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/xml")
+				_, _ = io.WriteString(w, "<a>"+strings.Repeat(" ", maxResponse))
+			}, rfc.Other, true, false, "64 MiB",
 		},
 		"an answer to another function": {func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, pong) }, rfc.Other, true, false, "no response"},
 		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
@@ -241,7 +275,7 @@ func TestACommitOverTheServiceIsRefused(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`<Envelope><Body><F.Response xmlns="urn:sap-com:document:sap:rfc:functions"><A/></F.Response></Body></Envelope>`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if reply, err := decode(data, rfc.Call{Function: "F"}); err == nil && reply.Values == nil {
+		if reply, err := decode(bytes.NewReader(data), rfc.Call{Function: "F"}); err == nil && reply.Values == nil {
 			t.Error("a reply without values")
 		}
 	})
