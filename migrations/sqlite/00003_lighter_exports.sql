@@ -111,8 +111,12 @@ ORDER BY e.rowid;
 CREATE INDEX idx_retry_of ON erp_export (retry_of) WHERE retry_of IS NOT NULL;
 DROP TABLE export_attempt;
 DROP TABLE erp_export;
+-- To rename, SQLite would else read the views of other programs, for which the
+-- table is missing at this moment.
+PRAGMA legacy_alter_table = ON;
 ALTER TABLE ended_attempt RENAME TO export_attempt;
 ALTER TABLE lighter_export RENAME TO erp_export;
+PRAGMA legacy_alter_table = OFF;
 
 -- One live export for each order.
 CREATE UNIQUE INDEX uq_live_export ON erp_export (draft_order_id, org_id) WHERE live;
@@ -162,12 +166,14 @@ END;
 -- +goose StatementEnd
 
 -- INSERT OR REPLACE deletes what is in its way without asking a trigger for
--- deletions.
+-- deletions. A row of the same key may come in the way of itself: so may other
+-- programs write one that is there, or leave it.
 -- +goose StatementBegin
 CREATE TRIGGER trg_erp_connection_replace BEFORE INSERT ON erp_connection
     FOR EACH ROW WHEN EXISTS (
         SELECT 1 FROM erp_connection c
         WHERE (c.id = NEW.id OR c.org_id = NEW.org_id AND c.connector_type = NEW.connector_type AND c.status = 'ACTIVE' AND NEW.status = 'ACTIVE')
+            AND (c.id <> NEW.id OR c.org_id <> NEW.org_id)
             AND EXISTS (SELECT 1 FROM erp_export WHERE erp_connection_id = c.id))
 BEGIN
     SELECT RAISE(ABORT, 'UNIQUE constraint failed: there is such an erp_connection, and it has exports');

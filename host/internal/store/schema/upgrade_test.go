@@ -160,6 +160,24 @@ func TestExportsOfOldGoOn(t *testing.T) {
 	}
 }
 
+func TestViewsOfOtherProgramsOutliveAnUpgrade(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := openOfOld(t, exportsOfOld+`
+		CREATE VIEW delivered AS SELECT e.id FROM erp_export e JOIN export_attempt a ON a.export_id = e.id WHERE a.outcome = 'DELIVERED'`)
+	now, err := s.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := now.Up(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := s.WriteDB().QueryRowContext(ctx, "SELECT count(*) FROM delivered").Scan(&n); err != nil || n != 2 {
+		t.Errorf("%d delivered, %v; want 14 and 16", n, err)
+	}
+}
+
 // manyOfOld are exports that are done.
 const manyOfOld = `
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)

@@ -10,6 +10,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/orderport/orderport/host/internal/domain"
+	"github.com/orderport/orderport/host/internal/fault"
 	"github.com/orderport/orderport/host/internal/store/storetest"
 	"github.com/orderport/orderport/sdk/port"
 )
@@ -36,6 +37,36 @@ func TestAConnectionWrittenByAnotherProgramIsAConnection(t *testing.T) {
 	}
 	if time.Since(c.CreatedAt).Abs() > time.Hour || c.UpdatedAt.Sub(c.CreatedAt).Abs() > time.Second {
 		t.Errorf("created %v, updated %v", c.CreatedAt, c.UpdatedAt)
+	}
+}
+
+func TestAnotherProgramMayWriteAConnectionThatIsThere(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := open(t, storetest.SQLitePath(t))
+	w := storetest.NewWorld(t, s)
+	w.AcceptN(1)
+	row := `INTO erp_connection (id, org_id, connector_type, config_encrypted)
+		VALUES ('` + w.Conn.ID.String() + `', '` + w.Org.ID.String() + `', '` + w.Conn.ConnectorType + `', x'`
+	for _, c := range []struct {
+		statement string
+		config    byte // afterwards
+	}{
+		{`INSERT ` + row + `01') ON CONFLICT (id) DO UPDATE SET config_encrypted = excluded.config_encrypted`, 1},
+		{`INSERT OR REPLACE ` + row + `02')`, 2},
+		{`INSERT OR IGNORE ` + row + `03')`, 2},
+		{`INSERT ` + row + `04') ON CONFLICT DO NOTHING`, 2},
+	} {
+		if _, err := s.WriteDB().ExecContext(ctx, c.statement); err != nil {
+			t.Errorf("%s: %v", c.statement, err)
+		}
+		got, err := s.ConnectionByID(ctx, w.Conn.ID)
+		if err != nil || len(got.Sealed.Blob) != 1 || got.Sealed.Blob[0] != c.config {
+			t.Errorf("%s: %+v, %v", c.statement, got, err)
+		}
+	}
+	if err := s.CreateConnection(ctx, w.Conn, domain.AuditEntry{}); fault.From(err).Kind != fault.Conflict {
+		t.Errorf("created again: %v", err)
 	}
 }
 
@@ -78,6 +109,8 @@ func TestWhatHasExportsCannotBeDeleted(t *testing.T) {
 		"a connection, by its key":      `UPDATE erp_connection SET id = 'x' WHERE id = '` + w.Conn.ID.String() + `'`,
 		"a connection, by its owner":    `UPDATE erp_connection SET org_id = '` + other.ID.String() + `' WHERE id = '` + w.Conn.ID.String() + `'`,
 		"an order, by its key":          `UPDATE draft_order SET id = 'x' WHERE id = '` + failed.DraftOrderID.String() + `'`,
+		"a connection, by its like elsewhere": `INSERT OR REPLACE INTO erp_connection (id, org_id, connector_type, config_encrypted)
+			VALUES ('` + w.Conn.ID.String() + `', '` + other.ID.String() + `', '` + w.Conn.ConnectorType + `', x'01')`,
 		"a connection, by its successor": `INSERT OR REPLACE INTO erp_connection (org_id, connector_type, config_encrypted)
 			VALUES ('` + w.Org.ID.String() + `', '` + w.Conn.ConnectorType + `', x'01')`,
 	} {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // maxShared is how many writes share a transaction at most. The job queue,
@@ -70,7 +71,7 @@ func (s *Store) enqueue(w *write) {
 	}
 }
 
-// write runs what waits until nothing does. It ends soon after its callers, and
+// write runs what waits until nothing does. It ends with its last caller, and
 // with the connection that it waits for: Close closes that.
 func (s *Store) write() {
 	for s.writeTogether() {
@@ -88,34 +89,33 @@ func (q *writes) withdraw(w *write) bool {
 	return i >= 0
 }
 
-// take returns the writes of one transaction, none if nobody waits.
+// take returns the writes of one transaction.
 func (q *writes) take() []*write {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(len(q.waiting), maxShared)
 	taken := slices.Clone(q.waiting[:n])
 	q.waiting = slices.Delete(q.waiting, 0, n) // which forgets them
-	q.running = n > 0
 	return taken
 }
 
+// goOn reports whether anybody waits. If not, the next who comes starts
+// Store.write again.
+func (q *writes) goOn() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.running = len(q.waiting) > 0
+	return q.running
+}
+
 // writeTogether takes what waits once the connection is there, and reports
-// whether there was anything.
+// whether more has come.
 func (s *Store) writeTogether() bool {
 	conn, err := s.writer.Conn(context.Background())
-	if err == nil {
-		defer func() { _ = conn.Close() }() // gives it back
-	}
 	taken := s.writes.take()
-	if len(taken) == 0 {
-		return false
-	}
 	errs := make([]error, len(taken))
 	if err == nil {
-		err = s.inPlace()
-	}
-	if err == nil {
-		err = transact(conn, taken, errs)
+		err = s.commit(conn, taken, errs)
 	}
 	for i, w := range taken {
 		if err != nil {
@@ -123,7 +123,20 @@ func (s *Store) writeTogether() bool {
 		}
 		w.done <- errs[i]
 	}
-	return true
+	return s.writes.goOn()
+}
+
+// commit is transact, and gives the connection back: who has an answer and then
+// closes the store closes the file.
+func (s *Store) commit(conn *sql.Conn, together []*write, errs []error) error {
+	defer func() { _ = conn.Close() }() // gives it back
+	if len(together) == 0 {
+		return nil // they have been withdrawn
+	}
+	if err := s.inPlace(); err != nil {
+		return err
+	}
+	return transact(conn, together, errs)
 }
 
 // transact runs writes in one transaction. errs[i] becomes the error of the
@@ -157,7 +170,7 @@ func (w *write) callApart(tx *sql.Tx) (own, err error) {
 	if own = w.call(tx); own != nil {
 		if _, err := tx.ExecContext(ctx, "ROLLBACK TO apart"); err != nil {
 			var lite *sqlite.Error
-			if errors.As(own, &lite) {
+			if errors.As(own, &lite) && primaryCode(lite) != sqlite3.SQLITE_CONSTRAINT {
 				err = own // such as a full disk, which has rolled back everything
 			}
 			return nil, err

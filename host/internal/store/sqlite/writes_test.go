@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -126,6 +127,46 @@ func TestAWriteThatEndsTheTransactionFailsAllThatShareIt(t *testing.T) {
 		}
 		if present := map[int]string{0: "1", 2: "3"}[i]; present != "" && (err == nil) != has(t, s, present) {
 			t.Errorf("write %s: %v, but the database has %s", present, err, written(t, s))
+		}
+	}
+}
+
+func TestARowThatExistsIsNotBlamedOnThoseBesideIt(t *testing.T) {
+	t.Parallel()
+	s := openForWrites(t)
+	errs := together(t, s, insert(1, nil), func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "ROLLBACK"); err != nil { // as if the disk had failed
+			return err
+		}
+		_ = insert(2, nil)(ctx, tx)
+		return insert(2, nil)(ctx, tx)
+	}, insert(3, nil))
+	for i, err := range errs {
+		if i != 1 && err != nil && fault.From(err).Kind != fault.Internal {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+}
+
+func TestTheConnectionIsFreeOnceTheLastWriteIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := openForWrites(t)
+	for range 100 {
+		err := s.inTx(t.Context(), "write", func(context.Context, *sql.Tx) error {
+			s.writes.mu.Lock() // holds up the goroutine that writes, where it looks who waits
+			return nil
+		})
+		inUse := s.WriteDB().Stats().InUse
+		for range 100 {
+			runtime.Gosched()
+			inUse += s.WriteDB().Stats().InUse
+		}
+		s.writes.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if inUse > 0 {
+			t.Fatal("a Close would leave the file open, and its write-ahead log behind")
 		}
 	}
 }
