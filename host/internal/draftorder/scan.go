@@ -85,10 +85,10 @@ func takeScanner() *scanner {
 func (s *scanner) giveBack() {
 	clear(s.first)
 	clear(s.contents)
-	clear(s.stack[:cap(s.stack)])
 	if cap(s.stack) > largestToKeep {
 		s.stack = nil
 	}
+	clear(s.stack[:cap(s.stack)])
 	*s = scanner{stack: s.stack[:0], first: s.first, contents: s.contents[:0]}
 	scanners.Put(s)
 }
