@@ -13,10 +13,12 @@ import (
 )
 
 const (
-	// watch is how long Puts are counted to see whether there is time.
-	watch = 50 * time.Millisecond
+	// watch is how long Puts are counted to see whether there is time. It is longer
+	// than exports take that wait together for a slow disk or database: between two
+	// such waves no Put comes, and files would get in the way of the next one.
+	watch = 500 * time.Millisecond
 	// calm is up to how many Puts within watch leave time to write files.
-	calm = 10
+	calm = 100
 	// chunk is how many files are written before it looks again.
 	chunk = 512
 	// publishRetry is the pause after a file that could not be written.
