@@ -114,7 +114,7 @@ func (f *filesystem) create(name string, data []byte) error {
 		})
 	}
 	if err == nil {
-		err = uninterrupted(func() error { return syscall.Fsync(fd) })
+		err = f.flushes.File(path.Dir(name), fd)
 	}
 	// A close can report what a flush did not, on network file systems.
 	if cerr := syscall.Close(fd); err == nil {

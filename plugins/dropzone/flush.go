@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"syscall"
 
 	"github.com/orderport/orderport/sdk/hands"
 )
@@ -65,6 +66,70 @@ func (s *sharedFlush) run() {
 	}
 }
 
+const (
+	// flushers is how many goroutines at most flush the files of one directory.
+	flushers = 4
+	// filesAtOnce is how many files at most one of them takes at a time.
+	filesAtOnce = 64
+)
+
+// fileFlush flushes the files of one directory, each of them by itself, but a
+// few threads for all: whoever comes while those are busy is taken with all the
+// others that wait. The system is told to write all of their contents before it
+// is asked for the first one, so that what they have in common, such as the
+// block of inodes, is written once.
+type fileFlush struct {
+	mu      sync.Mutex
+	waiting []openFile // guarded by mu
+	running int        // guarded by mu: goroutines that flush
+}
+
+type openFile struct {
+	fd   int
+	done chan error // buffered
+}
+
+// Flush returns once the file's content is durable. The caller keeps it open.
+func (f *fileFlush) Flush(fd int) error {
+	file := openFile{fd: fd, done: make(chan error, 1)}
+	f.mu.Lock()
+	f.waiting = append(f.waiting, file)
+	if f.running < flushers {
+		f.running++
+		go f.run()
+	}
+	f.mu.Unlock()
+	return <-file.done
+}
+
+// run flushes for as long as somebody waits.
+func (f *fileFlush) run() {
+	for files := f.take(); len(files) > 0; files = f.take() {
+		if len(files) > 1 {
+			for _, file := range files {
+				startWriting(file.fd)
+			}
+		}
+		for _, file := range files {
+			file.done <- uninterrupted(func() error { return syscall.Fsync(file.fd) })
+		}
+	}
+}
+
+// take returns the files that wait; none: the goroutine is to end.
+func (f *fileFlush) take() []openFile {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := min(len(f.waiting), filesAtOnce)
+	files := f.waiting[:n:n]
+	f.waiting = f.waiting[n:]
+	if n == 0 {
+		f.running--
+		f.waiting = nil
+	}
+	return files
+}
+
 // flushes holds the directories that calls are under way in, and the hands for
 // calls of the file system. The zero value is ready.
 type flushes struct {
@@ -76,8 +141,16 @@ type flushes struct {
 
 type directoryEntry struct {
 	sharedFlush
+	files  fileFlush
 	change sync.Mutex
 	users  int // guarded by flushes.mu
+}
+
+// File makes an open file's content durable; key names its directory.
+func (f *flushes) File(key string, fd int) error {
+	entry := f.hold(key)
+	defer f.release(key, entry)
+	return entry.files.Flush(fd)
 }
 
 // Wait flushes the directory that key names, together with whoever else waits

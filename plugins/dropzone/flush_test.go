@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -107,4 +110,33 @@ func TestFlushThatHangsLetsGoOfACancelledCaller(t *testing.T) {
 		}
 		close(release)
 	})
+}
+
+func TestAFileThatCannotBeFlushedFailsAlone(t *testing.T) {
+	t.Parallel()
+	var f flushes
+	var wg sync.WaitGroup
+	for i := range 300 {
+		wg.Go(func() {
+			file, err := os.Create(filepath.Join(t.TempDir(), strconv.Itoa(i)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fd := int(file.Fd())
+			if i%10 == 0 {
+				fd = -1
+			}
+			if err := f.File("dir", fd); (err != nil) != (fd < 0) {
+				t.Errorf("flush of %d: %v", fd, err)
+			}
+			if err := file.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(f.entries) != 0 {
+		t.Errorf("%d entries are kept", len(f.entries))
+	}
 }
