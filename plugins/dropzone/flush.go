@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"syscall"
 
@@ -105,13 +106,14 @@ func (f *fileFlush) Flush(fd int) error {
 // run flushes for as long as somebody waits.
 func (f *fileFlush) run() {
 	for files := f.take(); len(files) > 0; files = f.take() {
+		begun := make([]error, len(files))
 		if len(files) > 1 {
-			for _, file := range files {
-				startWriting(file.fd)
+			for i, file := range files {
+				begun[i] = startWriting(file.fd)
 			}
 		}
-		for _, file := range files {
-			file.done <- uninterrupted(func() error { return syscall.Fsync(file.fd) })
+		for i, file := range files {
+			file.done <- errors.Join(begun[i], uninterrupted(func() error { return syscall.Fsync(file.fd) }))
 		}
 	}
 }

@@ -3,4 +3,4 @@
 package main
 
 // startWriting is Linux's.
-func startWriting(int) {}
+func startWriting(int) error { return nil }
