@@ -13,6 +13,6 @@
 //   - probe.go: TestConnection
 //   - target.go: what the above needs of a place for files; filesystem.go and
 //     sftp.go implement it, sftp_pool.go, sftp_dial.go and host_key.go hold the
-//     latter's sessions, flush.go shares directory flushes between exports
+//     latter's sessions, flush.go shares flushes between exports
 //   - errors.go: failures of files and servers as the Port's codes
 package main
