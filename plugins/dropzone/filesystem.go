@@ -114,7 +114,7 @@ func (f *filesystem) create(name string, data []byte) error {
 		})
 	}
 	if err == nil {
-		err = f.flushes.File(path.Dir(name), fd)
+		err = f.flushes.File(path.Dir(name), descriptor(fd))
 	}
 	// A close can report what a flush did not, on network file systems.
 	if cerr := syscall.Close(fd); err == nil {
@@ -124,6 +124,15 @@ func (f *filesystem) create(name string, data []byte) error {
 		return local(&fs.PathError{Op: "write", Path: name, Err: err})
 	}
 	return nil
+}
+
+// descriptor is that of an open file.
+type descriptor int
+
+func (d descriptor) begin() error { return startWriting(int(d)) }
+
+func (d descriptor) flush() error {
+	return uninterrupted(func() error { return syscall.Fsync(int(d)) })
 }
 
 // uninterrupted repeats a call that a signal has broken off.

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"sync"
-	"syscall"
+	"time"
 
 	"github.com/orderport/orderport/sdk/hands"
 )
@@ -70,8 +70,11 @@ func (s *sharedFlush) run() {
 const (
 	// flushers is how many goroutines at most flush the files of one directory.
 	flushers = 4
-	// filesAtOnce is how many files at most one of them takes at a time.
+	// filesAtOnce is how many files at most are begun together.
 	filesAtOnce = 64
+	// patience is how long a file waits for its turn. Where flushes take as long,
+	// such as on a slow share or a disk that hangs, they go side by side.
+	patience = 100 * time.Millisecond
 )
 
 // fileFlush flushes the files of one directory, each of them by itself, but a
@@ -81,55 +84,112 @@ const (
 // block of inodes, is written once.
 type fileFlush struct {
 	mu      sync.Mutex
-	waiting []openFile // guarded by mu
-	running int        // guarded by mu: goroutines that flush
+	waiting []*unflushed // guarded by mu
+	begun   []*unflushed // guarded by mu: wait for their flush alone
+	running int          // guarded by mu: goroutines that flush
 }
 
-type openFile struct {
-	fd   int
-	done chan error // buffered
+// openFile is a file whose content is to become durable.
+type openFile interface {
+	begin() error // has the system begin to write the content
+	flush() error // returns once the content is durable
+}
+
+type unflushed struct {
+	openFile
+
+	begun error      // what begin said
+	done  chan error // buffered
 }
 
 // Flush returns once the file's content is durable. The caller keeps it open.
-func (f *fileFlush) Flush(fd int) error {
-	file := openFile{fd: fd, done: make(chan error, 1)}
+func (f *fileFlush) Flush(open openFile) error {
+	file := &unflushed{openFile: open, done: make(chan error, 1)}
+	f.enqueue(file)
+	tick := time.NewTicker(patience)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-file.done:
+			return err
+		case <-tick.C:
+			if f.withdraw(file) {
+				return file.finish()
+			}
+		}
+	}
+}
+
+func (f *fileFlush) enqueue(file *unflushed) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, file)
-	if f.running < flushers {
+	f.start(1)
+}
+
+// withdraw takes a file back, unless one of the goroutines has it in hand.
+func (f *fileFlush) withdraw(file *unflushed) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, list := range []*[]*unflushed{&f.waiting, &f.begun} {
+		if i := slices.Index(*list, file); i >= 0 {
+			*list = slices.Delete(*list, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// start has goroutines flush that many files. The caller holds mu.
+func (f *fileFlush) start(files int) {
+	for range min(files, flushers-f.running) {
 		f.running++
 		go f.run()
 	}
-	f.mu.Unlock()
-	return <-file.done
 }
 
 // run flushes for as long as somebody waits.
 func (f *fileFlush) run() {
-	for files := f.take(); len(files) > 0; files = f.take() {
-		begun := make([]error, len(files))
-		if len(files) > 1 {
-			for i, file := range files {
-				begun[i] = startWriting(file.fd)
-			}
-		}
-		for i, file := range files {
-			file.done <- errors.Join(begun[i], uninterrupted(func() error { return syscall.Fsync(file.fd) }))
-		}
+	for file := f.next(); file != nil; file = f.next() {
+		file.done <- file.finish()
 	}
 }
 
-// take returns the files that wait; none: the goroutine is to end.
-func (f *fileFlush) take() []openFile {
+// finish flushes a file that has been begun, or is alone.
+func (u *unflushed) finish() error {
+	err := u.flush()
+	if u.begun != nil {
+		return u.begun // which the flush may not repeat
+	}
+	return err
+}
+
+// next returns a file to flush; none: the goroutine is to end. Files are taken
+// one at a time, so one that hangs holds up none that were begun with it.
+func (f *fileFlush) next() *unflushed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := min(len(f.waiting), filesAtOnce)
-	files := f.waiting[:n:n]
-	f.waiting = f.waiting[n:]
-	if n == 0 {
-		f.running--
-		f.waiting = nil
+	if len(f.begun) == 0 && len(f.waiting) > 0 {
+		files := f.waiting[:min(len(f.waiting), filesAtOnce)]
+		f.waiting = f.waiting[len(files):]
+		if len(files) > 1 {
+			f.mu.Unlock()
+			for _, file := range files {
+				file.begun = file.begin()
+			}
+			f.mu.Lock()
+		}
+		f.begun = append(f.begun, files...)
+		f.start(len(files) - 1)
 	}
-	return files
+	if len(f.begun) == 0 {
+		f.running--
+		f.begun, f.waiting = nil, nil
+		return nil
+	}
+	file := f.begun[0]
+	f.begun = f.begun[1:]
+	return file
 }
 
 // flushes holds the directories that calls are under way in, and the hands for
@@ -149,10 +209,10 @@ type directoryEntry struct {
 }
 
 // File makes an open file's content durable; key names its directory.
-func (f *flushes) File(key string, fd int) error {
+func (f *flushes) File(key string, file openFile) error {
 	entry := f.hold(key)
 	defer f.release(key, entry)
-	return entry.files.Flush(fd)
+	return entry.files.Flush(file)
 }
 
 // Wait flushes the directory that key names, together with whoever else waits

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,7 +129,7 @@ func TestAFileThatCannotBeFlushedFailsAlone(t *testing.T) {
 			if i%10 == 0 {
 				fd = -1
 			}
-			if err := f.File("dir", fd); (err != nil) != (fd < 0) {
+			if err := f.File("dir", descriptor(fd)); (err != nil) != (fd < 0) {
 				t.Errorf("flush of %d: %v", fd, err)
 			}
 			if err := file.Close(); err != nil {
@@ -139,4 +141,102 @@ func TestAFileThatCannotBeFlushedFailsAlone(t *testing.T) {
 	if len(f.entries) != 0 {
 		t.Errorf("%d entries are kept", len(f.entries))
 	}
+}
+
+// fakeFile is a file on a disk that answers as the test wants it.
+type fakeFile struct {
+	begun error
+	held  chan struct{} // nil: the flush returns at once
+}
+
+func (f fakeFile) begin() error { return f.begun }
+
+func (f fakeFile) flush() error {
+	if f.held != nil {
+		<-f.held
+	}
+	return nil
+}
+
+func TestContentThatTheSystemDroppedIsNotTakenForDurable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var f flushes
+		var wg sync.WaitGroup
+		held := make(chan struct{})
+		flush := func(file fakeFile) {
+			wg.Go(func() {
+				if err := f.File("dir", file); !errors.Is(err, file.begun) {
+					t.Errorf("got %v, want %v", err, file.begun)
+				}
+			})
+			synctest.Wait()
+		}
+		for range flushers {
+			flush(fakeFile{held: held})
+		}
+		for range 3 { // which wait together
+			flush(fakeFile{})
+			flush(fakeFile{begun: syscall.ENOSPC})
+		}
+		close(held)
+		wg.Wait()
+	})
+}
+
+func TestAFileThatHangsHoldsUpNoneThatWaitedWithIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var f flushes
+		var wg sync.WaitGroup
+		var flushed atomic.Int32
+		held, stuck := make(chan struct{}), make(chan struct{})
+		flush := func(file fakeFile) {
+			wg.Go(func() {
+				_ = f.File("dir", file)
+				flushed.Add(1)
+			})
+			synctest.Wait()
+		}
+		for range flushers {
+			flush(fakeFile{held: held})
+		}
+		flush(fakeFile{held: stuck})
+		for range 2 * filesAtOnce {
+			flush(fakeFile{})
+		}
+		close(held)
+		synctest.Wait()
+		if n := flushed.Load(); n != flushers+2*filesAtOnce {
+			t.Errorf("%d files are flushed, want all but the one that hangs", n)
+		}
+		close(stuck)
+		wg.Wait()
+	})
+}
+
+func TestFilesOnASlowDiskAreFlushedSideBySide(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var f flushes
+		var wg sync.WaitGroup
+		start := time.Now()
+		for range 200 {
+			wg.Go(func() { _ = f.File("dir", slowFile{}) })
+		}
+		wg.Wait()
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("200 files that take a second each took %v", took)
+		}
+	})
+}
+
+// slowFile is a file on a share.
+type slowFile struct{}
+
+func (slowFile) begin() error { return nil }
+
+func (slowFile) flush() error {
+	time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
+	return nil
 }

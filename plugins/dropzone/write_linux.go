@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startWriting asks the system to begin to write a file's content, and waits for
-// nothing. What it reports the flush that follows may not report again: content
-// for which the disk has no room is dropped.
+// startWriting asks the system to begin to write a file's content, and does not
+// wait for the end. What it reports the flush that follows may not report again:
+// content for which the disk has no room is dropped.
 func startWriting(fd int) error {
 	err := uninterrupted(func() error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) })
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EINVAL) {
