@@ -61,7 +61,7 @@ bench: build ## measure against the floor (BENCH_ORDERS, BENCH_ROUNDS, BENCH_ONL
 .PHONY: torture
 TORTURE ?= -db postgres -for 60s
 torture: build ## kill, cut and fill at random, then reconcile (TORTURE="-db sqlite -kills 200")
-	@scripts/with-services go run -buildvcs=false ./scripts/lab/torture $(TORTURE)
+	@scripts/with-services go run -buildvcs=false ./scripts/lab/torture -dir /var/tmp $(TORTURE)
 
 .PHONY: torture-control
 torture-control: build ## show that torture finds the doubles of a connector without checkpoints

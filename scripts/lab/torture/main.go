@@ -20,6 +20,7 @@ type plan struct {
 	rate             int
 	hosts            int
 	bin              string
+	dir              string
 	keep             bool
 	expectDoubles    bool
 	jsonOut          string
@@ -35,6 +36,7 @@ func main() {
 	flag.IntVar(&p.rate, "rate", 150, "orders handed in per second")
 	flag.IntVar(&p.hosts, "hosts", 0, "hosts that share the database (default 1 with sqlite, 2 with postgres)")
 	flag.StringVar(&p.bin, "bin", "", "folder with the binaries (default: bin/ of this checkout)")
+	flag.StringVar(&p.dir, "dir", "", "folder to work in, where the logs of a run that failed stay (default: TMPDIR)")
 	flag.BoolVar(&p.keep, "keep", false, "keep the directory with logs and files")
 	flag.BoolVar(&p.expectDoubles, "expect-doubles", false, "go on until an order is delivered twice, and succeed only then: for a connector whose checkpoints have been switched off")
 	flag.StringVar(&p.jsonOut, "json", "", "also write the report to this file, as JSON")

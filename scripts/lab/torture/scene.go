@@ -58,7 +58,7 @@ func newScene(ctx context.Context, p plan) (*scene, error) {
 
 func (s *scene) build(ctx context.Context) error {
 	var err error
-	if s.dir, err = os.MkdirTemp("", "orderport-torture-"); err != nil {
+	if s.dir, err = os.MkdirTemp(s.plan.dir, "orderport-torture-"); err != nil {
 		return err
 	}
 	if s.run, err = os.MkdirTemp("/tmp", "opt-"); err != nil {
