@@ -92,7 +92,7 @@ func (k *killable) client() *world.Client {
 func (k *killable) kill(ctx context.Context) (time.Duration, error) {
 	for range 20 {
 		var before int
-		if err := k.db.QueryRowContext(ctx, `SELECT count(*) FROM export_attempt WHERE outcome = 'LOST'`).Scan(&before); err != nil {
+		if err := k.db.QueryRowContext(ctx, `SELECT count(*) FROM (`+attempts+`) a WHERE outcome = 'LOST'`).Scan(&before); err != nil {
 			return 0, err
 		}
 		// Handing in may be cut off with the host; the orders that it took are enough.
@@ -126,11 +126,17 @@ func (k *killable) kill(ctx context.Context) (time.Duration, error) {
 	return 0, errors.New("in 20 kills the host had nothing unfinished")
 }
 
+// attempts are those of all exports; the newest of each is part of its row.
+const attempts = `
+	SELECT export_id, number, host_name, started_at, outcome FROM export_attempt
+	UNION ALL
+	SELECT id, attempt_number, attempt_host_name, attempt_started_at, attempt_outcome FROM erp_export WHERE attempt_number IS NOT NULL`
+
 // awaitRunning waits until the host that is to be killed has attempts under way.
 func (k *killable) awaitRunning(ctx context.Context) error {
 	return world.Eventually(ctx, time.Minute, func() error {
 		var running int
-		err := k.db.QueryRowContext(ctx, `SELECT count(*) FROM export_attempt WHERE outcome = 'RUNNING' AND host_name = 'data'`).Scan(&running)
+		err := k.db.QueryRowContext(ctx, `SELECT count(*) FROM (`+attempts+`) a WHERE outcome = 'RUNNING' AND host_name = 'data'`).Scan(&running)
 		if err == nil && running == 0 {
 			err = errors.New("nothing is under way")
 		}
@@ -144,8 +150,9 @@ func (k *killable) lastAfter(ctx context.Context, killed time.Time) (time.Durati
 	var last time.Time
 	var lost int
 	err := k.db.QueryRowContext(ctx, `
-		SELECT COALESCE(max(n.started_at), now()), (SELECT count(*) FROM export_attempt WHERE outcome = 'LOST')
-		FROM export_attempt l JOIN export_attempt n ON n.export_id = l.export_id AND n.number = l.number + 1
+		WITH a AS (`+attempts+`)
+		SELECT COALESCE(max(n.started_at), now()), (SELECT count(*) FROM a WHERE outcome = 'LOST')
+		FROM a l JOIN a n ON n.export_id = l.export_id AND n.number = l.number + 1
 		WHERE l.outcome = 'LOST'`).Scan(&last, &lost)
 	return last.Sub(killed), lost, err
 }

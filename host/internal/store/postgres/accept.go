@@ -18,28 +18,28 @@ import (
 // both waiting.
 const insertDrafts = `
 INSERT INTO draft_order (org_id, id, content, content_sha256, external_order_number, created_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[], $5::text[], $6::timestamptz[])
-	AS i(org_id, id, content, sha256, external_order_number, created_at)
+SELECT unnest($1::uuid[]) AS org_id, unnest($2::uuid[]) AS id, unnest($3::bytea[]), unnest($4::bytea[]), unnest($5::text[]),
+	unnest($6::timestamptz[])
 ORDER BY org_id, id
 ON CONFLICT DO NOTHING
 RETURNING org_id, id`
 
-// insertExports inserts the exports of new draft orders, but for those whose
-// idempotency key is taken.
+// insertExports inserts the exports of new draft orders.
 const insertExports = `
-WITH inserted AS (
-	INSERT INTO erp_export (id, org_id, erp_connection_id, draft_order_id, export_format_version,
-		created_at, updated_at, next_attempt_at, idempotency_key)
-	SELECT i.id, i.org_id, i.connection_id, i.draft_id, i.format, i.created_at, now(), LEAST(i.created_at, now()), i.key
-	FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[])
-		AS i(id, org_id, connection_id, draft_id, format, created_at, key)
-	ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-	RETURNING id, org_id, erp_connection_id, created_at, updated_at, next_attempt_at
+INSERT INTO erp_export (id, org_id, erp_connection_id, draft_order_id, export_format_version,
+	created_at, updated_at, next_attempt_at, idempotency_key)
+SELECT i.id, i.org_id, i.connection_id, i.draft_id, i.format, i.created_at, now(), LEAST(i.created_at, now()), i.key
+FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS org_id, unnest($3::uuid[]) AS connection_id, unnest($4::uuid[]) AS draft_id,
+	unnest($5::text[]) AS format, unnest($6::timestamptz[]) AS created_at, unnest($7::text[]) AS key) i%s
+RETURNING id, updated_at, next_attempt_at`
+
+// Where no order brings an idempotency key, nothing can be in the way, and
+// PostgreSQL needs not be prepared for it with each row.
+var (
+	insertWithKeys = fmt.Sprintf(insertExports, `
+ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`)
+	insertWithoutKeys = fmt.Sprintf(insertExports, "")
 )
-SELECT e.id, o.slug, c.connector_type, e.created_at, e.updated_at, e.next_attempt_at
-FROM inserted e
-JOIN organization o ON o.id = e.org_id
-JOIN erp_connection c ON c.id = e.erp_connection_id`
 
 // Accept implements store.Exports.
 func (s *Store) Accept(ctx context.Context, batch []store.Acceptance) ([]store.Accepted, error) {
@@ -112,24 +112,28 @@ func insertRound(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, index
 	if err != nil || len(fresh) == 0 {
 		return refused, err
 	}
-	if err := holdConnections(ctx, tx, batch, fresh); err != nil {
+	held, err := holdConnections(ctx, tx, batch, fresh)
+	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, insertExports, exportArguments(batch, fresh)...)
+	waiting := make(map[uuid.UUID]int, len(fresh))
+	query := insertWithoutKeys
+	for _, i := range fresh {
+		waiting[batch[i].Export.ID] = i
+		if batch[i].Export.IdempotencyKey != "" {
+			query = insertWithKeys
+		}
+	}
+	rows, err := tx.Query(ctx, query, exportArguments(batch, fresh)...)
 	if err != nil {
 		return nil, fmt.Errorf("insert exports: %w", err)
 	}
-	waiting := make(map[uuid.UUID]int, len(fresh))
-	for _, i := range fresh {
-		waiting[batch[i].Export.ID] = i
-	}
 	var id uuid.UUID
-	var slug, connectorType string
-	var created, updated, next time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &slug, &connectorType, &created, &updated, &next}, func() error {
-		i := waiting[id]
+	var updated, next time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &updated, &next}, func() error {
+		a := &batch[waiting[id]]
+		answers[waiting[id]] = store.Accepted{Created: true, Export: newExport(a, held[a.Export.ConnectionID], updated, next)}
 		delete(waiting, id)
-		answers[i] = store.Accepted{Created: true, Export: newExport(&batch[i], slug, connectorType, created, updated, next)}
 		return nil
 	})
 	if err != nil {
@@ -145,10 +149,13 @@ func insertRound(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, index
 // owned is a connection and whose it is.
 type owned struct{ conn, org uuid.UUID }
 
+// parents is what the export of a connection shows of what it belongs to.
+type parents struct{ slug, connectorType string }
+
 // holdConnections keeps the connections of batch[i] for i in indexes from being
 // deleted until the transaction ends, each once for all of its exports:
 // erp_export has no foreign key that would do so row by row.
-func holdConnections(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, indexes []int) error {
+func holdConnections(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, indexes []int) (map[uuid.UUID]parents, error) {
 	wanted := make(map[owned]bool)
 	for _, i := range indexes {
 		wanted[owned{batch[i].Export.ConnectionID, batch[i].Export.OrgID}] = true
@@ -157,27 +164,31 @@ func holdConnections(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, i
 }
 
 // hold is ConnectionNotFound unless all wanted connections are there.
-func hold(ctx context.Context, tx pgx.Tx, wanted map[owned]bool) error {
+func hold(ctx context.Context, tx pgx.Tx, wanted map[owned]bool) (map[uuid.UUID]parents, error) {
 	ids := make([]uuid.UUID, 0, len(wanted))
 	for o := range wanted {
 		ids = append(ids, o.conn)
 	}
-	rows, err := tx.Query(ctx, `SELECT id, org_id FROM erp_connection WHERE id = ANY ($1) FOR KEY SHARE`, ids)
+	rows, err := tx.Query(ctx, `SELECT c.id, c.org_id, o.slug, c.connector_type
+		FROM erp_connection c JOIN organization o ON o.id = c.org_id WHERE c.id = ANY ($1) FOR KEY SHARE OF c`, ids)
 	if err != nil {
-		return fmt.Errorf("hold connections: %w", err)
+		return nil, fmt.Errorf("hold connections: %w", err)
 	}
+	held := make(map[uuid.UUID]parents, len(wanted))
 	var found owned
-	_, err = pgx.ForEachRow(rows, []any{&found.conn, &found.org}, func() error {
+	var p parents
+	_, err = pgx.ForEachRow(rows, []any{&found.conn, &found.org, &p.slug, &p.connectorType}, func() error {
+		held[found.conn] = p
 		delete(wanted, found)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("hold connections: %w", err)
+		return nil, fmt.Errorf("hold connections: %w", err)
 	}
 	if len(wanted) > 0 {
-		return rules.ConnectionNotFound()
+		return nil, rules.ConnectionNotFound()
 	}
-	return nil
+	return held, nil
 }
 
 // insertNewDrafts splits indexes into those whose draft order it inserted and
@@ -225,14 +236,14 @@ func deleteDrafts(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, inde
 }
 
 // newExport is an export as it has just been inserted.
-func newExport(a *store.Acceptance, slug, connectorType string, created, updated, next time.Time) domain.Export {
+func newExport(a *store.Acceptance, of parents, updated, next time.Time) domain.Export {
 	next = next.UTC()
 	return domain.Export{
-		ID: a.Export.ID, OrgID: a.Export.OrgID, OrgSlug: slug,
-		ConnectionID: a.Export.ConnectionID, ConnectorType: connectorType, DraftOrderID: a.Draft.ID,
+		ID: a.Export.ID, OrgID: a.Export.OrgID, OrgSlug: of.slug,
+		ConnectionID: a.Export.ConnectionID, ConnectorType: of.connectorType, DraftOrderID: a.Draft.ID,
 		ExternalOrderNumber: a.Draft.ExternalOrderNumber, FormatVersion: a.Export.FormatVersion,
 		Status: domain.Pending, IdempotencyKey: a.Export.IdempotencyKey,
-		NextAttemptAt: &next, CreatedAt: created.UTC(), UpdatedAt: updated.UTC(),
+		NextAttemptAt: &next, CreatedAt: a.Export.CreatedAt.UTC().Truncate(time.Microsecond), UpdatedAt: updated.UTC(),
 	}
 }
 
@@ -245,7 +256,7 @@ func draftArguments(batch []store.Acceptance, indexes []int) []any {
 		orgs[at], ids[at], contents[at], hashes[at] = d.OrgID, d.ID, d.Content, d.SHA256[:]
 		numbers[at], times[at] = d.ExternalOrderNumber, d.CreatedAt
 	}
-	return []any{orgs, ids, contents, hashes, numbers, times}
+	return []any{orgs, ids, contents, hashes, said(numbers), times}
 }
 
 func exportArguments(batch []store.Acceptance, indexes []int) []any {
@@ -257,7 +268,7 @@ func exportArguments(batch []store.Acceptance, indexes []int) []any {
 		ids[at], orgs[at], connections[at], drafts[at] = e.ID, e.OrgID, e.ConnectionID, e.DraftOrderID
 		formats[at], times[at], keys[at] = e.FormatVersion, e.CreatedAt, orNull(e.IdempotencyKey)
 	}
-	return []any{ids, orgs, connections, drafts, formats, times, keys}
+	return []any{ids, orgs, connections, drafts, formats, times, said(keys)}
 }
 
 // latestOf finds, for each order asked for, what Answer must know.

@@ -23,7 +23,7 @@ WHERE id = ANY (ARRAY (
 	SELECT x.id FROM unnest($2::text[]) AS r(ref)
 	CROSS JOIN LATERAL (SELECT id FROM erp_export WHERE erp_connection_id = $1 AND external_ref = r.ref OFFSET 0) x
 	UNION ALL
-	SELECT e.id FROM (` + running + `) e WHERE e.erp_connection_id = $1 AND e.running_ref = ANY ($2)
+	SELECT e.id FROM (` + running + `) e WHERE e.running_ref = ANY ($2)
 ))
 ORDER BY id
 FOR NO KEY UPDATE`

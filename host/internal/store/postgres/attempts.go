@@ -21,8 +21,10 @@ UPDATE erp_export e SET
 	payload_size = COALESCE(s.payload_size, e.payload_size),
 	payload_sha256 = COALESCE(s.payload_sha256, e.payload_sha256),
 	updated_at = now()
-FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::bigint[], $8::bytea[])
-	WITH ORDINALITY AS s(id, host_id, attempt, checkpoint, external_ref, storage_key, payload_size, payload_sha256, at)
+FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS host_id, unnest($3::integer[]) AS attempt,
+	unnest($4::bytea[]) AS checkpoint, unnest($5::text[]) AS external_ref, unnest($6::text[]) AS storage_key,
+	unnest($7::bigint[]) AS payload_size, unnest($8::bytea[]) AS payload_sha256,
+	unnest($9::integer[]) AS at) s
 WHERE e.id = s.id AND e.lease_host_id = s.host_id AND e.attempt_count = s.attempt
 RETURNING s.at`
 
@@ -76,11 +78,12 @@ func saveArguments(saves []store.Save) []any {
 			keys[i], sizes[i], hashes[i] = &v.StorageKey, &v.PayloadSize, v.PayloadSHA256
 		}
 	}
-	return []any{ids, hosts, attempts, checkpoints, refs, keys, sizes, hashes}
+	return []any{ids, hosts, attempts, bytesSaid(checkpoints), said(refs), said(keys), said(sizes), bytesSaid(hashes), numbers(n)}
 }
 
 // finishBatch ends attempts. Where an ack was quicker, the export keeps what
-// the ack made of it, and only what the ack could not know is added.
+// the ack made of it, and only what the ack could not know is added. An attempt
+// of a host of before step 4 is not in the export's row.
 const finishBatch = `
 WITH done AS (
 	UPDATE erp_export e SET
@@ -98,8 +101,8 @@ WITH done AS (
 		erp_order_id = CASE WHEN e.status = 'PENDING'
 			THEN COALESCE(f.erp_order_id, e.erp_order_id) ELSE COALESCE(e.erp_order_id, f.erp_order_id) END,
 		tried = e.status = 'PENDING' AND f.status = 'PENDING',
-		failure_count = e.failure_count + f.failures,
-		crash_count = e.crash_count + f.crashes,
+		failure_count = e.failure_count + COALESCE(f.failures, 0),
+		crash_count = e.crash_count + COALESCE(f.crashes, 0),
 		export_storage_key = COALESCE(f.storage_key, e.export_storage_key),
 		payload_size = COALESCE(f.payload_size, e.payload_size),
 		payload_sha256 = COALESCE(f.payload_sha256, e.payload_sha256),
@@ -107,26 +110,37 @@ WITH done AS (
 		external_ref = COALESCE(f.external_ref, e.running_ref, e.external_ref),
 		running_ref = NULL,
 		metadata = COALESCE(f.metadata, e.metadata),
-		lease_host_id = NULL, lease_expires_at = NULL, updated_at = now()
-	FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::jsonb[], $7::bigint[],
-		$8::integer[], $9::integer[], $10::boolean[], $11::text[], $12::bigint[], $13::bytea[], $14::text[], $15::text[],
-		$16::text[], $17::jsonb[])
-	WITH ORDINALITY AS f(id, host_id, attempt, outcome, status, error, delay, failures, crashes, recovered,
-		storage_key, payload_size, payload_sha256, dropzone_path, external_ref, erp_order_id, metadata, at)
+		lease_host_id = NULL, lease_expires_at = NULL, updated_at = now(),
+		attempt_finished_at = CASE WHEN e.attempt_number = f.attempt THEN now() ELSE e.attempt_finished_at END,
+		attempt_outcome = CASE WHEN e.attempt_number = f.attempt THEN f.outcome ELSE e.attempt_outcome END,
+		attempt_error_json = CASE WHEN e.attempt_number = f.attempt THEN f.error ELSE e.attempt_error_json END,
+		attempt_recovered = CASE WHEN e.attempt_number = f.attempt THEN COALESCE(f.recovered, false) ELSE e.attempt_recovered END
+	FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS host_id, unnest($3::integer[]) AS attempt,
+		unnest($4::text[]) AS outcome, unnest($5::text[]) AS status, unnest($6::jsonb[]) AS error, unnest($7::bigint[]) AS delay,
+		unnest($8::integer[]) AS failures, unnest($9::integer[]) AS crashes, unnest($10::boolean[]) AS recovered,
+		unnest($11::text[]) AS storage_key, unnest($12::bigint[]) AS payload_size, unnest($13::bytea[]) AS payload_sha256,
+		unnest($14::text[]) AS dropzone_path, unnest($15::text[]) AS external_ref, unnest($16::text[]) AS erp_order_id,
+		unnest($17::jsonb[]) AS metadata, unnest($18::integer[]) AS at) f
 	WHERE e.id = f.id AND e.lease_host_id = f.host_id AND e.attempt_count = f.attempt
-	RETURNING f.at, f.id, f.attempt, f.outcome, f.error, f.recovered
+	RETURNING f.at, f.id, f.attempt, f.outcome, f.error, f.recovered, e.attempt_number
 ), ended AS (
-	UPDATE export_attempt a SET finished_at = now(), outcome = done.outcome, error_json = done.error, recovered = done.recovered
+	UPDATE export_attempt a SET finished_at = now(), outcome = done.outcome, error_json = done.error, recovered = COALESCE(done.recovered, false)
 	FROM done
-	WHERE a.export_id = done.id AND a.number = done.attempt
+	WHERE done.attempt_number IS DISTINCT FROM done.attempt AND a.export_id = done.id AND a.number = done.attempt
 )
 SELECT at FROM done`
 
 // endedBefore finds attempts that ended as this call would end them: a call
 // before it succeeded and its answer was lost.
 const endedBefore = `
-SELECT f.at FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) WITH ORDINALITY AS f(id, host_id, attempt, outcome, at)
-JOIN export_attempt a ON a.export_id = f.id AND a.number = f.attempt AND a.host_id = f.host_id AND a.outcome = f.outcome`
+WITH f AS (
+	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) WITH ORDINALITY AS f(id, host_id, attempt, outcome, at)
+)
+SELECT f.at FROM f JOIN erp_export e ON e.id = f.id
+WHERE e.attempt_number = f.attempt AND e.attempt_host_id = f.host_id AND e.attempt_outcome = f.outcome
+UNION ALL
+SELECT f.at FROM f JOIN export_attempt a ON a.export_id = f.id AND a.number = f.attempt
+WHERE a.host_id = f.host_id AND a.outcome = f.outcome`
 
 // FinishAll implements store.Ledger.
 func (s *Store) FinishAll(ctx context.Context, finishes []store.Finish) ([]error, error) {
@@ -203,9 +217,39 @@ func finishArguments(finishes []store.Finish) ([]any, error) {
 		paths[i], refs[i], erpIDs[i] = orNull(f.DropzonePath), orNull(f.ExternalRef), orNull(f.ERPOrderID)
 	}
 	return []any{
-		ids, hosts, attempts, outcomes, statuses, errs, delays, failures, crashes, recovered,
-		keys, sizes, hashes, paths, refs, erpIDs, metadata,
+		ids, hosts, attempts, outcomes, statuses, bytesSaid(errs), said(delays), said(failures), said(crashes), said(recovered),
+		said(keys), said(sizes), bytesSaid(hashes), said(paths), said(refs), said(erpIDs), bytesSaid(metadata), numbers(n),
 	}, nil
+}
+
+// said is a column of a batch, or NULL for one in which nothing is said: most
+// batches have several of those.
+func said[T comparable](column []T) []T {
+	var nothing T
+	for _, v := range column {
+		if v != nothing {
+			return column
+		}
+	}
+	return nil
+}
+
+func bytesSaid(column [][]byte) [][]byte {
+	for _, v := range column {
+		if v != nil {
+			return column
+		}
+	}
+	return nil
+}
+
+// numbers are 1 to n.
+func numbers(n int) []int32 {
+	list := make([]int32, n)
+	for i := range list {
+		list[i] = int32(i + 1)
+	}
+	return list
 }
 
 func count(yes bool) int32 {
@@ -215,14 +259,23 @@ func count(yes bool) int32 {
 	return 0
 }
 
+// selectAttempts finds the attempts of an export, the newest of which is part
+// of its row.
+const selectAttempts = `
+SELECT export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered
+FROM export_attempt WHERE export_id = $1
+UNION ALL
+SELECT id, attempt_number, attempt_host_id, attempt_host_name, attempt_started_at, attempt_finished_at,
+	attempt_outcome, attempt_error_json, attempt_recovered
+FROM erp_export WHERE id = $1 AND attempt_number IS NOT NULL
+ORDER BY number`
+
 // Attempts implements store.Exports.
 func (s *Store) Attempts(ctx context.Context, orgID, exportID uuid.UUID) ([]domain.Attempt, error) {
 	if _, err := s.Export(ctx, orgID, exportID); err != nil {
 		return nil, err
 	}
-	rows, err := s.pool.Query(ctx, `
-		SELECT export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered
-		FROM export_attempt WHERE export_id = $1 ORDER BY number`, exportID)
+	rows, err := s.pool.Query(ctx, selectAttempts, exportID)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}

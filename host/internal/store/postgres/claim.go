@@ -14,10 +14,13 @@ import (
 
 // claim leases in one statement. The array makes the update go by primary
 // key, whatever the planner believes about the backlog. A host that has been
-// declared dead gets nothing.
+// declared dead gets nothing. All are of one connection, so their parents but the
+// draft order are looked up once.
 const claim = `
 WITH due AS (
-	SELECT id FROM erp_export
+	SELECT id, attempt_number, attempt_host_id, attempt_host_name, attempt_started_at, attempt_finished_at,
+		attempt_outcome, attempt_error_json, attempt_recovered
+	FROM erp_export
 	WHERE erp_connection_id = $1 AND status = 'PENDING' AND %s AND next_attempt_at <= now() AND lease_host_id IS NULL
 		AND (next_attempt_at, id) > ($6, $7)
 		AND NOT EXISTS (SELECT FROM host_node WHERE id = $2 AND stopped_at IS NOT NULL)
@@ -25,17 +28,28 @@ WITH due AS (
 	ORDER BY next_attempt_at, id
 	LIMIT $3
 	FOR UPDATE SKIP LOCKED
+), earlier AS (
+	INSERT INTO export_attempt (export_id, number, host_id, host_name, started_at, finished_at, outcome, error_json, recovered)
+	SELECT * FROM due WHERE attempt_number IS NOT NULL
 ), leased AS (
 	UPDATE erp_export SET
-		attempt_count = attempt_count + 1, lease_host_id = $2, lease_expires_at = now() + $4::interval, updated_at = now()
+		attempt_count = attempt_count + 1, lease_host_id = $2, lease_expires_at = now() + $4::interval, updated_at = now(),
+		attempt_number = attempt_count + 1, attempt_host_id = $2,
+		attempt_host_name = COALESCE((SELECT name FROM host_node WHERE id = $2), ''),
+		attempt_started_at = now(), attempt_finished_at = NULL,
+		attempt_outcome = 'RUNNING', attempt_error_json = NULL, attempt_recovered = false
 	WHERE id = ANY (ARRAY (SELECT id FROM due))
 	RETURNING *
-), started AS (
-	INSERT INTO export_attempt (export_id, number, host_id, host_name, started_at)
-	SELECT id, attempt_count, $2, COALESCE((SELECT name FROM host_node WHERE id = $2), ''), now() FROM leased
+), noted AS (
+	INSERT INTO export_claim (erp_connection_id, host_id, expires_at, export_ids)
+	SELECT $1, $2, now() + $4::interval, array_agg(id) FROM leased HAVING count(*) > 0
 )
 SELECT ` + exportColumns + `, d.content, e.next_attempt_at
-FROM leased e` + exportParents + `
+FROM erp_connection c
+JOIN organization o ON o.id = c.org_id
+CROSS JOIN leased e
+JOIN draft_order d ON d.org_id = e.org_id AND d.id = e.draft_order_id
+WHERE c.id = $1
 ORDER BY e.next_attempt_at, e.id`
 
 var (
@@ -106,13 +120,19 @@ func (s *Store) DueConnections(ctx context.Context, connectorTypes []string) ([]
 // their first, and never reads the backlog.
 const countInFlight = `SELECT
 	(SELECT count(*) FROM erp_export WHERE erp_connection_id = $1 AND tried)
-	+ (SELECT count(*) FROM (` + running + `) e
-		WHERE e.erp_connection_id = $1 AND e.status = 'PENDING' AND NOT e.tried)`
+	+ (SELECT count(*) FROM (` + running + `) e WHERE e.status = 'PENDING' AND NOT e.tried)`
 
-// running are the exports whose attempts are under way: few, whatever waits.
-// OFFSET 0 keeps them from being found the long way, among all of a connection.
-const running = `SELECT * FROM erp_export
-	WHERE id = ANY (ARRAY (SELECT export_id FROM export_attempt WHERE outcome = 'RUNNING')) OFFSET 0`
+// running are the exports of a connection whose attempts are under way: few,
+// whatever waits. OFFSET 0 keeps them from being found the long way, among all of
+// a connection.
+const running = `SELECT * FROM (
+	SELECT * FROM erp_export WHERE id = ANY (ARRAY (
+		SELECT unnest(export_ids) FROM export_claim WHERE erp_connection_id = $1
+		UNION ALL ` + runningOfOld + `)) OFFSET 0
+	) x WHERE x.erp_connection_id = $1 AND x.lease_host_id IS NOT NULL`
+
+// runningOfOld are those whose attempts were begun by a host of before step 4.
+const runningOfOld = `SELECT export_id FROM export_attempt WHERE outcome = 'RUNNING'`
 
 // InFlight implements store.Ledger.
 func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, error) {
@@ -123,14 +143,30 @@ func (s *Store) InFlight(ctx context.Context, connectionID uuid.UUID) (int, erro
 	return n, nil
 }
 
+// selectLost looks only at claims of which some may be lost.
 const selectLost = `
+WITH e AS MATERIALIZED (
+	SELECT * FROM erp_export WHERE id = ANY (ARRAY (
+		SELECT unnest(l.export_ids) FROM export_claim l LEFT JOIN host_node h ON h.id = l.host_id
+		WHERE h.stopped_at IS NOT NULL OR l.expires_at < now() - interval '1 minute'
+		UNION ALL ` + runningOfOld + `)) AND lease_host_id IS NOT NULL
+)
 SELECT ` + exportColumns + `
-FROM export_attempt a
-JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id` + exportParents + `
-LEFT JOIN host_node h ON h.id = a.host_id
-WHERE a.outcome = 'RUNNING' AND (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minute')
+FROM e` + exportParents + `
+LEFT JOIN host_node h ON h.id = e.lease_host_id
+WHERE (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minute')
 	AND c.connector_type = ANY ($1)
 LIMIT $2`
+
+// forgetClaims deletes claims of which nothing is left, but not those of this
+// moment, of which something mostly is.
+const forgetClaims = `
+DELETE FROM export_claim WHERE (erp_connection_id, id) IN (
+	SELECT l.erp_connection_id, l.id FROM export_claim l
+	WHERE l.claimed_at < now() - interval '2 seconds' AND NOT EXISTS (
+		SELECT FROM unnest(l.export_ids) AS claimed(id) JOIN erp_export e ON e.id = claimed.id
+		WHERE e.lease_host_id = l.host_id)
+	FOR UPDATE SKIP LOCKED)`
 
 // Lost implements store.Ledger.
 func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, connectorTypes []string, limit int) ([]domain.Export, error) {
@@ -147,8 +183,13 @@ func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, connectorType
 		if err != nil {
 			return err
 		}
-		lost, err = pgx.CollectRows(rows, scanExport)
-		return err
+		if lost, err = pgx.CollectRows(rows, scanExport); err != nil {
+			return err
+		}
+		if _, err = tx.Exec(ctx, forgetClaims); err != nil {
+			return fmt.Errorf("forget claims: %w", err)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err

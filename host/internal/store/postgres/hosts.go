@@ -30,6 +30,7 @@ func (s *Store) RegisterHost(ctx context.Context, h domain.HostNode) error {
 			return rules.HostStopped()
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM host_node h WHERE stopped_at < now() - interval '7 days'
+			AND NOT EXISTS (SELECT FROM export_claim l WHERE l.host_id = h.id)
 			AND NOT EXISTS (SELECT FROM export_attempt a WHERE a.host_id = h.id AND a.outcome = 'RUNNING')`)
 		return err
 	})

@@ -10,14 +10,18 @@ import (
 	"github.com/orderport/orderport/host/internal/domain"
 )
 
-// Leased implements store.Ledger. Attempts under way are few and have an index
-// of their own.
+const selectLeased = `
+WITH e AS MATERIALIZED (
+	SELECT * FROM erp_export WHERE id = ANY (ARRAY (
+		SELECT unnest(export_ids) FROM export_claim WHERE host_id = $1
+		UNION ALL ` + runningOfOld + `)) AND lease_host_id = $1
+)
+SELECT ` + exportColumns + `
+FROM e` + exportParents
+
+// Leased implements store.Ledger.
 func (s *Store) Leased(ctx context.Context, hostID uuid.UUID) ([]domain.Export, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT `+exportColumns+`
-		FROM export_attempt a
-		JOIN erp_export e ON e.id = a.export_id AND e.attempt_count = a.number AND e.lease_host_id = a.host_id`+exportParents+`
-		WHERE a.outcome = 'RUNNING' AND a.host_id = $1`, hostID)
+	rows, err := s.pool.Query(ctx, selectLeased, hostID)
 	if err != nil {
 		return nil, fmt.Errorf("list leased exports: %w", err)
 	}

@@ -19,6 +19,7 @@ const noStatistics = `
 ALTER TABLE erp_export SET (autovacuum_enabled = off);
 ALTER TABLE draft_order SET (autovacuum_enabled = off);
 ALTER TABLE export_attempt SET (autovacuum_enabled = off);
+ALTER TABLE export_claim SET (autovacuum_enabled = off);
 ALTER TABLE erp_connection SET (autovacuum_enabled = off);
 ALTER TABLE organization SET (autovacuum_enabled = off);
 `
@@ -60,6 +61,12 @@ func TestStatementsStayCheapWithoutStatistics(t *testing.T) {
 		pagesOf(t, s, one.query, one.args...)
 	}
 	if _, err := s.pool.Exec(ctx, fill); err != nil {
+		t.Fatal(err)
+	}
+	other := *w
+	other.Host = w.NewHost("lost")
+	other.Claim(64) // something is lost
+	if err := s.StopHost(ctx, other.Host); err != nil {
 		t.Fatal(err)
 	}
 	w.Claim(64) // something is under way
@@ -106,6 +113,8 @@ func statements(t *testing.T, w *storetest.World, exports []domain.Export) []sta
 		{"due connections", dueConnections, []any{[]string{"DROPZONE_JSON_V1"}}, 5000},
 		{"in flight", countInFlight, []any{w.Conn.ID}, 500},
 		{"lost", selectLost, []any{[]string{"DROPZONE_JSON_V1"}, 64}, 1500},
+		{"leased", selectLeased, []any{w.Host}, 1500},
+		{"forget claims", forgetClaims, nil, 500},
 		{"acks", ackTargets, []any{w.Conn.ID, refs}, 1500},
 		{"known orders", latestOf, []any{orgs, drafts, conns}, 2500},
 	}

@@ -33,7 +33,7 @@ func (s *Store) Retry(ctx context.Context, orgID, failedID uuid.UUID, retry doma
 		if err := mayRetry(ctx, tx, failed); err != nil {
 			return err
 		}
-		if err := hold(ctx, tx, map[owned]bool{{retry.ConnectionID, orgID}: true}); err != nil {
+		if _, err := hold(ctx, tx, map[owned]bool{{retry.ConnectionID, orgID}: true}); err != nil {
 			return err
 		}
 		if err := insertRetry(ctx, tx, failed, retry); err != nil {

@@ -25,12 +25,14 @@ import (
 // released are the files that databases out there have applied. They never
 // change; a change of the schema is a new file and a new line here.
 var released = map[string]string{
-	"postgres/00001_core.sql":            "b444633cb3545434ebefc3116ecda70f7584a849073a814fd4347dfbb41ae946",
-	"sqlite/00001_core.sql":              "d666fdc2f20750c6f9ad3ac82fa12239f49b296e058712ba58d60f0896106585",
-	"postgres/00002_lighter.sql":         "29693baee4fa6ff410eeafc5f892c6c370039302a21bb30f944ad7bf879bd051",
-	"sqlite/00002_lighter.sql":           "cc33bc0d0eedbe14bcdc5c7278953e3925ce8473bdf4307e196cb2f1e2a0cbf5",
-	"postgres/00003_lighter_exports.sql": "6ad7526d2263b26feea1237cd0ba8475c8efeff053de496b9795eea06244a122",
-	"sqlite/00003_lighter_exports.sql":   "0065ec5612d6d351e14f2e532debcc7a5146fe1ffc58b2a3a87a69c7d668b930",
+	"postgres/00001_core.sql":                "b444633cb3545434ebefc3116ecda70f7584a849073a814fd4347dfbb41ae946",
+	"sqlite/00001_core.sql":                  "d666fdc2f20750c6f9ad3ac82fa12239f49b296e058712ba58d60f0896106585",
+	"postgres/00002_lighter.sql":             "29693baee4fa6ff410eeafc5f892c6c370039302a21bb30f944ad7bf879bd051",
+	"sqlite/00002_lighter.sql":               "cc33bc0d0eedbe14bcdc5c7278953e3925ce8473bdf4307e196cb2f1e2a0cbf5",
+	"postgres/00003_lighter_exports.sql":     "6ad7526d2263b26feea1237cd0ba8475c8efeff053de496b9795eea06244a122",
+	"sqlite/00003_lighter_exports.sql":       "0065ec5612d6d351e14f2e532debcc7a5146fe1ffc58b2a3a87a69c7d668b930",
+	"postgres/00004_attempts_in_exports.sql": "67220bd28ce10e1f36c75f8dd5ec12cfd37c5be330889a131dc7ff9bed821e49",
+	"sqlite/00004_attempts_in_exports.sql":   "170e3ee7e9ad4853421a67e07b9e4321f598245d189df99b90235385611bdc4d",
 }
 
 func TestReleasedFilesNeverChange(t *testing.T) {
