@@ -253,9 +253,15 @@ func (c *calls) run(ctx context.Context, method string, f func() error) error {
 	done := make(chan error, 1)
 	c.hands.Do(func() {
 		defer c.end()
-		err := broken(codes.Internal, "the connector's %s ended without returning", method) // runtime.Goexit
-		defer func() { done <- err }()
+		returned, err := false, error(nil)
+		defer func() {
+			if !returned { // runtime.Goexit
+				err = broken(codes.Internal, "the connector's %s ended without returning", method)
+			}
+			done <- err
+		}()
 		err = guard(ctx, method, f)
+		returned = true
 	})
 	select {
 	case err := <-done:

@@ -10,17 +10,19 @@ import (
 
 const (
 	maxIdle  = 256              // how many goroutines wait for more work,
-	restTime = 10 * time.Second // and how long
+	restTime = 10 * time.Second // and how long at least
 )
 
 // Pool is goroutines that run one job after the other. Where jobs call deep,
 // into a file system or gRPC, what a new goroutine costs is mostly the growth of
 // its stack. A job never waits for a goroutine: if none is idle there is a new
-// one. Idle ones end after ten seconds. The zero value is ready; a Pool must not
-// be copied.
+// one. Those that have been idle for ten to twenty seconds end. The zero value is
+// ready; a Pool must not be copied.
 type Pool struct {
-	mu   sync.Mutex
-	idle []chan func() // guarded by mu: each of a goroutine that waits
+	mu      sync.Mutex
+	idle    []chan func() // guarded by mu: each of a goroutine that waits, the last one the next to work
+	unused  int           // guarded by mu: so many of the first have been idle since the last look
+	looking bool          // guarded by mu: another look is planned
 }
 
 // Do has job run at once, by another goroutine. A job that ends its goroutine,
@@ -35,26 +37,16 @@ func (p *Pool) Do(job func()) {
 	}
 	hand := p.idle[last]
 	p.idle = p.idle[:last]
+	p.unused = min(p.unused, last)
 	p.mu.Unlock()
 	hand <- job
 }
 
 func (p *Pool) work(job func()) {
 	jobs := make(chan func(), 1)
-	rest := time.NewTimer(restTime)
-	defer rest.Stop()
-	for {
+	for job != nil {
 		job()
 		if !p.offer(jobs) {
-			return
-		}
-		rest.Reset(restTime)
-		select {
-		case job = <-jobs:
-			continue
-		case <-rest.C:
-		}
-		if p.withdraw(jobs) {
 			return
 		}
 		job = <-jobs
@@ -68,17 +60,28 @@ func (p *Pool) offer(jobs chan func()) bool {
 		return false
 	}
 	p.idle = append(p.idle, jobs)
+	if !p.looking {
+		p.lookLater()
+	}
 	return true
 }
 
-// withdraw says no if a job is on its way.
-func (p *Pool) withdraw(jobs chan func()) bool {
+// lookLater starts counting who stays idle. The caller holds mu.
+func (p *Pool) lookLater() {
+	p.unused, p.looking = len(p.idle), true
+	time.AfterFunc(restTime, p.look)
+}
+
+// look ends the goroutines that had nothing to do since the last one.
+func (p *Pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := slices.Index(p.idle, jobs)
-	if at < 0 {
-		return false
+	for _, hand := range p.idle[:p.unused] {
+		hand <- nil // which has room
 	}
-	p.idle = slices.Delete(p.idle, at, at+1)
-	return true
+	p.idle = slices.Delete(p.idle, 0, p.unused)
+	p.looking = false
+	if len(p.idle) > 0 {
+		p.lookLater()
+	}
 }

@@ -44,6 +44,39 @@ func TestHandsWorkAgain(t *testing.T) {
 	}
 }
 
+func TestHandsThatWorkStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h Pool
+		work := func(n int) {
+			var all sync.WaitGroup
+			for range n {
+				all.Add(1)
+				h.Do(func() { time.Sleep(time.Millisecond); all.Done() })
+			}
+			all.Wait()
+			synctest.Wait()
+		}
+		idle := func() int {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return len(h.idle)
+		}
+		work(5)
+		for range 10 {
+			time.Sleep(restTime / 2)
+			work(2)
+		}
+		if n := idle(); n != 2 {
+			t.Errorf("%d goroutines wait, want the 2 that had something to do", n)
+		}
+		time.Sleep(2*restTime + time.Second)
+		if n := idle(); n != 0 {
+			t.Errorf("%d goroutines wait", n)
+		}
+	})
+}
+
 func TestIdleHandsGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -51,7 +84,7 @@ func TestIdleHandsGo(t *testing.T) {
 		done := make(chan struct{})
 		h.Do(func() { close(done) })
 		<-done
-		<-time.After(restTime + time.Second)
+		<-time.After(2*restTime + time.Second)
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if len(h.idle) != 0 {
