@@ -85,7 +85,7 @@ func (c *connector) prepare(req *sdk.ExportRequest) (*export, error) {
 		return nil, err
 	}
 	return &export{
-		req: req, cfg: cfg, target: t, data: data,
+		req: req, cfg: cfg, target: t, data: data, hands: &c.flushes.hands,
 		dir:   place{"export_path", cfg.ExportPath},
 		final: finalName(req.Order.ID, req.CreatedAt, req.ExportID),
 	}, nil

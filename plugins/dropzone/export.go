@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/sdk"
+	"github.com/orderport/orderport/sdk/hands"
 )
 
 // maxLeftovers bounds how many earlier attempts are cleaned up after. More
@@ -29,6 +30,7 @@ type export struct {
 	dir    place // export_path
 	final  string
 	data   []byte
+	hands  *hands.Pool
 
 	storageKey string
 }
@@ -72,7 +74,7 @@ func (e *export) start(ctx context.Context) (sdk.ExportResult, error) {
 func (e *export) stage(ctx context.Context) (checkpoint, error) {
 	cp := checkpoint{Stage: staged, Tmp: tmpName(e.final, e.req.Attempt), Final: e.final, Target: e.cfg.identity()}
 	stored := make(chan error, 1)
-	go func() { stored <- e.store(ctx) }()
+	e.hands.Do(func() { stored <- e.store(ctx) })
 	uploaded := e.upload(ctx, &cp)
 	err := <-stored
 	if uploaded != nil {

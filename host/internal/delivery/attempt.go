@@ -49,7 +49,7 @@ func (e *Engine) attempt(r *run) decision {
 			err = &connector.ContractError{Type: r.export.ConnectorType, Reason: "no result"}
 		}
 		d = e.rules.decide(r.export, r.target.caps, ending{
-			result: result, err: err, checkpoint: s.checkpoint, stored: s.stored,
+			result: result, err: err, checkpoint: s.checkpoint, stored: s.unrecorded,
 			stopping: errors.Is(context.Cause(r.host.ctx), errStopping), storage: s.storage,
 		})
 	}

@@ -22,7 +22,7 @@ type ending struct {
 	err    error
 	// checkpoint says that one is stored, of this attempt or an earlier one.
 	checkpoint bool
-	stored     *payload.Object // what this attempt stored last
+	stored     *payload.Object // what this attempt stored last, unless a checkpoint has recorded it
 	// stopping says that this host cut the attempt short.
 	stopping bool
 	// storage says that the connector was refused a store request because the

@@ -24,8 +24,7 @@ type sink struct {
 	e   *Engine
 	run *run
 
-	stored     *payload.Object // the last payload, durable
-	unrecorded bool            // stored is not yet in the export's row
+	unrecorded *payload.Object // the last payload, durable, which the export's row does not have yet
 	checkpoint bool            // a checkpoint was confirmed, or may have been saved
 	fenced     bool            // the export has been taken over
 	storage    bool            // storing did not work
@@ -51,7 +50,7 @@ func (s *sink) StorePayload(ctx context.Context, fileName string, data []byte) (
 		s.e.log.WarnContext(ctx, "payload not stored", "export", s.run.export.ID, "error", err)
 		return nil, refusal(connectorv1.RefusalReason_REFUSAL_REASON_STORAGE, "the host could not store the payload")
 	}
-	s.stored, s.unrecorded = &object, true
+	s.unrecorded = &object
 	return &connectorv1.PayloadStored{
 		StorageKey: object.Key, Size: uint64(object.Size), Sha256: object.SHA256[:],
 	}, nil
@@ -67,15 +66,15 @@ func (s *sink) SaveCheckpoint(ctx context.Context, data []byte, externalRef stri
 	if data == nil {
 		save.Checkpoint = []byte{} // nil would leave the last one
 	}
-	if s.unrecorded {
-		save.StorageKey, save.PayloadSize, save.PayloadSHA256 = s.stored.Key, s.stored.Size, s.stored.SHA256[:]
+	if p := s.unrecorded; p != nil {
+		save.StorageKey, save.PayloadSize, save.PayloadSHA256 = p.Key, p.Size, p.SHA256[:]
 	}
 	asked := time.Now()
 	err := s.e.saves.Do(ctx, save)
 	s.waited += time.Since(asked)
 	switch {
 	case err == nil:
-		s.checkpoint, s.unrecorded = true, false
+		s.checkpoint, s.unrecorded = true, nil
 		return nil
 	case errors.Is(err, store.ErrFenced) && s.mayBeSaved(ctx, save.Checkpoint):
 		s.fenced = true
