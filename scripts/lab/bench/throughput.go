@@ -112,7 +112,8 @@ func sftpConfig(server *sshtest.Server, path string) map[string]any {
 }
 
 // deliver hands orders in as fast as they are taken and returns how many a
-// second became SENT, counted from the first request.
+// second became SENT, from the first request to the last one's sent_at: whoever
+// notes that reads this machine's clock.
 func (b *bench) deliver(ctx context.Context, postgres bool, config map[string]any, drop string) (delivered, error) {
 	host, err := b.host(ctx, postgres)
 	if err != nil {
@@ -133,10 +134,12 @@ func (b *bench) deliver(ctx context.Context, postgres bool, config map[string]an
 	if err := awaitNonePending(ctx, client); err != nil {
 		return delivered{}, err
 	}
-	d := delivered{rate: float64(b.orders) / time.Since(start).Seconds(), used: used(b.orders)}
-	if err := verify(ctx, client, b.orders, drop); err != nil {
+	d := delivered{used: used(b.orders)}
+	end, err := verify(ctx, client, b.orders, drop)
+	if err != nil {
 		return delivered{}, err
 	}
+	d.rate = float64(b.orders) / end.Sub(start).Seconds()
 	return d, host.Shutdown()
 }
 
@@ -235,21 +238,31 @@ func awaitNonePending(ctx context.Context, client *world.Client) error {
 	}
 }
 
-// verify makes sure that the figure is of orders that were delivered.
-func verify(ctx context.Context, client *world.Client, orders int, drop string) error {
-	counts, err := client.CountByStatus(ctx)
+// verify makes sure that the figure is of orders that were delivered, and
+// returns when the last one was.
+func verify(ctx context.Context, client *world.Client, orders int, drop string) (end time.Time, err error) {
+	exports, err := client.Exports(ctx, nil)
 	if err != nil {
-		return err
+		return end, err
 	}
-	if counts["SENT"] != orders || len(counts) != 1 {
-		return fmt.Errorf("want %d exports SENT, have %v", orders, counts)
+	sent := 0
+	for _, e := range exports {
+		if e.Status == "SENT" && e.SentAt != nil {
+			sent++
+			if e.SentAt.After(end) {
+				end = *e.SentAt
+			}
+		}
+	}
+	if sent != orders || len(exports) != orders {
+		return end, fmt.Errorf("want %d exports SENT, have %d of %d", orders, sent, len(exports))
 	}
 	files, err := os.ReadDir(drop)
 	if err != nil {
-		return err
+		return end, err
 	}
 	if len(files) != orders {
-		return fmt.Errorf("want %d files, have %d", orders, len(files))
+		return end, fmt.Errorf("want %d files, have %d", orders, len(files))
 	}
-	return nil
+	return end, nil
 }

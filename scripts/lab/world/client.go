@@ -160,10 +160,12 @@ func (c *Client) Connection(ctx context.Context, id string) (Connection, error) 
 
 // BatchLine is one answer of the batch call.
 type BatchLine struct {
-	Line   int             `json:"line"`
-	Status int             `json:"status"`
-	Export *Export         `json:"export"`
-	Error  json.RawMessage `json:"error"`
+	Line   int `json:"line"`
+	Status int `json:"status"`
+	Export *struct {
+		ID string `json:"id"`
+	} `json:"export"` // the rest is for those who ask for it
+	Error json.RawMessage `json:"error"`
 }
 
 // PushBatch hands in orders, one a line, and returns one answer a line.
