@@ -52,7 +52,7 @@ func TestHandsThatWorkStay(t *testing.T) {
 			var all sync.WaitGroup
 			for range n {
 				all.Add(1)
-				h.Do(func() { time.Sleep(time.Millisecond); all.Done() })
+				h.Do(func() { <-time.After(time.Millisecond); all.Done() })
 			}
 			all.Wait()
 			synctest.Wait()
@@ -64,13 +64,13 @@ func TestHandsThatWorkStay(t *testing.T) {
 		}
 		work(5)
 		for range 10 {
-			time.Sleep(restTime / 2)
+			<-time.After(restTime / 2)
 			work(2)
 		}
 		if n := idle(); n != 2 {
 			t.Errorf("%d goroutines wait, want the 2 that had something to do", n)
 		}
-		time.Sleep(2*restTime + time.Second)
+		<-time.After(2*restTime + time.Second)
 		if n := idle(); n != 0 {
 			t.Errorf("%d goroutines wait", n)
 		}
