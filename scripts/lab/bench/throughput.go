@@ -112,8 +112,8 @@ func sftpConfig(server *sshtest.Server, path string) map[string]any {
 }
 
 // deliver hands orders in as fast as they are taken and returns how many a
-// second became SENT, from the first request to the last one's sent_at: whoever
-// notes that reads this machine's clock.
+// second became SENT, from the first request to the last one's sent_at. That is
+// of this machine's clock, when the last transaction began.
 func (b *bench) deliver(ctx context.Context, postgres bool, config map[string]any, drop string) (delivered, error) {
 	host, err := b.host(ctx, postgres)
 	if err != nil {

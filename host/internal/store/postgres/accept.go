@@ -33,8 +33,8 @@ FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS org_id, unnest($3::
 	unnest($5::text[]) AS format, unnest($6::timestamptz[]) AS created_at, unnest($7::text[]) AS key) i%s
 RETURNING id, updated_at, next_attempt_at`
 
-// Where no order brings an idempotency key, nothing can be in the way, and
-// PostgreSQL needs not be prepared for it with each row.
+// Where no order brings an idempotency key nothing can be in the way, and
+// PostgreSQL need not be prepared for it with each row.
 var (
 	insertWithKeys = fmt.Sprintf(insertExports, `
 ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`)

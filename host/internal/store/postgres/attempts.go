@@ -78,7 +78,7 @@ func saveArguments(saves []store.Save) []any {
 			keys[i], sizes[i], hashes[i] = &v.StorageKey, &v.PayloadSize, v.PayloadSHA256
 		}
 	}
-	return []any{ids, hosts, attempts, bytesSaid(checkpoints), said(refs), said(keys), said(sizes), bytesSaid(hashes), numbers(n)}
+	return []any{ids, hosts, attempts, bytesSaid(checkpoints), said(refs), said(keys), said(sizes), bytesSaid(hashes), ordinals(n)}
 }
 
 // finishBatch ends attempts. Where an ack was quicker, the export keeps what
@@ -134,7 +134,7 @@ SELECT at FROM done`
 // before it succeeded and its answer was lost.
 const endedBefore = `
 WITH f AS (
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) WITH ORDINALITY AS f(id, host_id, attempt, outcome, at)
+	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) WITH ORDINALITY AS given(id, host_id, attempt, outcome, at)
 )
 SELECT f.at FROM f JOIN erp_export e ON e.id = f.id
 WHERE e.attempt_number = f.attempt AND e.attempt_host_id = f.host_id AND e.attempt_outcome = f.outcome
@@ -218,7 +218,7 @@ func finishArguments(finishes []store.Finish) ([]any, error) {
 	}
 	return []any{
 		ids, hosts, attempts, outcomes, statuses, bytesSaid(errs), said(delays), said(failures), said(crashes), said(recovered),
-		said(keys), said(sizes), bytesSaid(hashes), said(paths), said(refs), said(erpIDs), bytesSaid(metadata), numbers(n),
+		said(keys), said(sizes), bytesSaid(hashes), said(paths), said(refs), said(erpIDs), bytesSaid(metadata), ordinals(n),
 	}, nil
 }
 
@@ -243,8 +243,8 @@ func bytesSaid(column [][]byte) [][]byte {
 	return nil
 }
 
-// numbers are 1 to n.
-func numbers(n int) []int32 {
+// ordinals are 1 to n.
+func ordinals(n int) []int32 {
 	list := make([]int32, n)
 	for i := range list {
 		list[i] = int32(i + 1)

@@ -41,8 +41,8 @@ WITH due AS (
 	WHERE id = ANY (ARRAY (SELECT id FROM due))
 	RETURNING *
 ), noted AS (
-	INSERT INTO export_claim (erp_connection_id, host_id, expires_at, export_ids)
-	SELECT $1, $2, now() + $4::interval, array_agg(id) FROM leased HAVING count(*) > 0
+	INSERT INTO export_claim (erp_connection_id, host_id, claimed_at, expires_at, export_ids)
+	SELECT $1, $2, now(), now() + $4::interval, array_agg(id) FROM leased HAVING count(*) > 0
 )
 SELECT ` + exportColumns + `, d.content, e.next_attempt_at
 FROM erp_connection c
@@ -122,16 +122,16 @@ const countInFlight = `SELECT
 	(SELECT count(*) FROM erp_export WHERE erp_connection_id = $1 AND tried)
 	+ (SELECT count(*) FROM (` + running + `) e WHERE e.status = 'PENDING' AND NOT e.tried)`
 
-// running are the exports of a connection whose attempts are under way: few,
-// whatever waits. OFFSET 0 keeps them from being found the long way, among all of
-// a connection.
+// running are the exports of a connection whose attempts are under way. It looks
+// at what has been claimed since claims were last forgotten, whatever waits.
+// OFFSET 0 keeps them from being found the long way, among all of a connection.
 const running = `SELECT * FROM (
 	SELECT * FROM erp_export WHERE id = ANY (ARRAY (
 		SELECT unnest(export_ids) FROM export_claim WHERE erp_connection_id = $1
 		UNION ALL ` + runningOfOld + `)) OFFSET 0
 	) x WHERE x.erp_connection_id = $1 AND x.lease_host_id IS NOT NULL`
 
-// runningOfOld are those whose attempts were begun by a host of before step 4.
+// runningOfOld are the exports whose attempts a host of before step 4 has begun.
 const runningOfOld = `SELECT export_id FROM export_attempt WHERE outcome = 'RUNNING'`
 
 // InFlight implements store.Ledger.
@@ -158,14 +158,14 @@ WHERE (h.stopped_at IS NOT NULL OR e.lease_expires_at < now() - interval '1 minu
 	AND c.connector_type = ANY ($1)
 LIMIT $2`
 
-// forgetClaims deletes claims of which nothing is left, but not those of this
-// moment, of which something mostly is.
+// forgetClaims deletes claims nothing of which is under way any more.
 const forgetClaims = `
 DELETE FROM export_claim WHERE (erp_connection_id, id) IN (
 	SELECT l.erp_connection_id, l.id FROM export_claim l
-	WHERE l.claimed_at < now() - interval '2 seconds' AND NOT EXISTS (
+	WHERE NOT EXISTS (
 		SELECT FROM unnest(l.export_ids) AS claimed(id) JOIN erp_export e ON e.id = claimed.id
-		WHERE e.lease_host_id = l.host_id)
+		WHERE e.lease_host_id = l.host_id AND e.attempt_started_at = l.claimed_at)
+	LIMIT 1000
 	FOR UPDATE SKIP LOCKED)`
 
 // Lost implements store.Ledger.
@@ -183,16 +183,15 @@ func (s *Store) Lost(ctx context.Context, deadAfter time.Duration, connectorType
 		if err != nil {
 			return err
 		}
-		if lost, err = pgx.CollectRows(rows, scanExport); err != nil {
-			return err
-		}
-		if _, err = tx.Exec(ctx, forgetClaims); err != nil {
-			return fmt.Errorf("forget claims: %w", err)
-		}
-		return nil
+		lost, err = pgx.CollectRows(rows, scanExport)
+		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	// What stays now goes with the next call.
+	if _, err := s.pool.Exec(ctx, forgetClaims); err != nil {
+		s.log.WarnContext(ctx, "can't forget claims", "error", err)
 	}
 	return lost, nil
 }

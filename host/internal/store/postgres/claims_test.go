@@ -143,28 +143,29 @@ func TestAnAckThatIsQuickerThanAnOlderHostIsApplied(t *testing.T) {
 	}
 }
 
+// wantClaims has claims forgotten and counts those that stay.
+func (c *crew) wantClaims(want int) {
+	c.T.Helper()
+	c.wantLost(0) // which forgets
+	var n int
+	if err := c.s.Pool().QueryRow(c.Ctx, `SELECT count(*) FROM export_claim`).Scan(&n); err != nil || n != want {
+		c.T.Errorf("%d claims, %v; want %d", n, err, want)
+	}
+}
+
 // TestClaimsAreForgotten: a claim stays for as long as anything of it runs, so
 // that it is found if its host dies, and no longer.
 func TestClaimsAreForgotten(t *testing.T) {
 	t.Parallel()
 	c := newCrew(t)
-	claims := func(want int) {
-		t.Helper()
-		c.exec(`UPDATE export_claim SET claimed_at = now() - interval '1 minute'`)
-		c.wantLost(0) // which forgets
-		var n int
-		if err := c.s.Pool().QueryRow(c.Ctx, `SELECT count(*) FROM export_claim`).Scan(&n); err != nil || n != want {
-			t.Errorf("%d claims, %v; want %d", n, err, want)
-		}
-	}
 	c.AcceptN(3)
 	claimed := c.Claim(3)
-	claims(1)
+	c.wantClaims(1)
 	c.Finish(storetest.Delivered(claimed[0].Export), storetest.Ended(claimed[1].Export, domain.OutcomeRetry, domain.Pending))
 	again := c.Claim(1)[0].Export
-	claims(2)
+	c.wantClaims(2)
 	c.Finish(storetest.Delivered(again))
-	claims(1)
+	c.wantClaims(1)
 	c.stop(c.Host)
 	if lost := c.wantLost(1); lost[0].ID != claimed[2].Export.ID {
 		t.Errorf("lost is %s", lost[0].ID)
@@ -172,5 +173,17 @@ func TestClaimsAreForgotten(t *testing.T) {
 	if errs, err := c.S.Reclaim(c.Ctx, []store.Finish{storetest.Ended(claimed[2].Export, domain.OutcomeLost, domain.Pending)}); err != nil || errs[0] != nil {
 		t.Fatal(errs, err)
 	}
-	claims(0)
+	c.wantClaims(0)
+}
+
+// An export that the same host runs again does not keep the claims of before.
+func TestClaimsOfEarlierAttemptsAreForgotten(t *testing.T) {
+	t.Parallel()
+	c := newCrew(t)
+	c.AcceptN(1)
+	for range 5 {
+		c.Finish(storetest.Ended(c.Claim(1)[0].Export, domain.OutcomeRetry, domain.Pending))
+	}
+	c.Claim(1)
+	c.wantClaims(1)
 }

@@ -14,7 +14,7 @@ const selectLeased = `
 WITH e AS MATERIALIZED (
 	SELECT * FROM erp_export WHERE id = ANY (ARRAY (
 		SELECT unnest(export_ids) FROM export_claim WHERE host_id = $1
-		UNION ALL ` + runningOfOld + `)) AND lease_host_id = $1
+		UNION ALL ` + runningOfOld + ` AND host_id = $1)) AND lease_host_id = $1
 )
 SELECT ` + exportColumns + `
 FROM e` + exportParents

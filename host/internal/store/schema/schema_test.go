@@ -31,7 +31,7 @@ var released = map[string]string{
 	"sqlite/00002_lighter.sql":               "cc33bc0d0eedbe14bcdc5c7278953e3925ce8473bdf4307e196cb2f1e2a0cbf5",
 	"postgres/00003_lighter_exports.sql":     "6ad7526d2263b26feea1237cd0ba8475c8efeff053de496b9795eea06244a122",
 	"sqlite/00003_lighter_exports.sql":       "0065ec5612d6d351e14f2e532debcc7a5146fe1ffc58b2a3a87a69c7d668b930",
-	"postgres/00004_attempts_in_exports.sql": "67220bd28ce10e1f36c75f8dd5ec12cfd37c5be330889a131dc7ff9bed821e49",
+	"postgres/00004_attempts_in_exports.sql": "73bb0e7fa4e45d6197e51799d52f4735f9d45dc51ef0c2e13f91427b086e67f8",
 	"sqlite/00004_attempts_in_exports.sql":   "170e3ee7e9ad4853421a67e07b9e4321f598245d189df99b90235385611bdc4d",
 }
 
