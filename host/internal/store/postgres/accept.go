@@ -131,9 +131,10 @@ func insertRound(ctx context.Context, tx pgx.Tx, batch []store.Acceptance, index
 	var id uuid.UUID
 	var updated, next time.Time
 	_, err = pgx.ForEachRow(rows, []any{&id, &updated, &next}, func() error {
-		a := &batch[waiting[id]]
-		answers[waiting[id]] = store.Accepted{Created: true, Export: newExport(a, held[a.Export.ConnectionID], updated, next)}
+		i := waiting[id]
 		delete(waiting, id)
+		a := &batch[i]
+		answers[i] = store.Accepted{Created: true, Export: newExport(a, held[a.Export.ConnectionID], updated, next)}
 		return nil
 	})
 	if err != nil {
