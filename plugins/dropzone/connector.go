@@ -16,10 +16,10 @@ const maxPayload = 32 << 20
 
 // connector serves all connections of the process.
 type connector struct {
-	pools   pools
-	flushes flushes // of directories in mode filesystem
-	unread  unreadable
-	now     func() time.Time
+	pools  pools
+	local  rounds // in directories, of exports in mode filesystem
+	unread unreadable
+	now    func() time.Time
 	// open returns where a connection's files go: target, unless a test puts
 	// faults in between.
 	open func(sdk.Connection, config) (target, error)
@@ -85,7 +85,7 @@ func (c *connector) prepare(req *sdk.ExportRequest) (*export, error) {
 		return nil, err
 	}
 	return &export{
-		req: req, cfg: cfg, target: t, data: data, hands: &c.flushes.hands,
+		req: req, cfg: cfg, target: publisherOf(t, &c.local.hands), data: data,
 		dir:   place{"export_path", cfg.ExportPath},
 		final: finalName(req.Order.ID, req.CreatedAt, req.ExportID),
 	}, nil
@@ -108,7 +108,7 @@ func inDoubt(req *sdk.ExportRequest, err error) error {
 // connection's other calls.
 func (c *connector) target(conn sdk.Connection, cfg config) (target, error) {
 	if cfg.Mode == modeFilesystem {
-		return newFilesystem(cfg, &c.flushes), nil
+		return newFilesystem(cfg, &c.local), nil
 	}
 	p, err := c.pools.get(conn, cfg)
 	if err != nil {

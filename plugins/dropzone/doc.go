@@ -13,6 +13,9 @@
 //   - probe.go: TestConnection
 //   - target.go: what the above needs of a place for files; filesystem.go and
 //     sftp.go implement it, sftp_pool.go, sftp_dial.go and host_key.go hold the
-//     latter's sessions, flush.go shares flushes between exports
+//     latter's sessions
+//   - publisher.go: the two steps that an export makes of a target's calls;
+//     rounds.go shares what they cost in a directory of this machine, flush.go
+//     the flushes of one over SFTP
 //   - errors.go: failures of files and servers as the Port's codes
 package main

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/sdk"
-	"github.com/orderport/orderport/sdk/hands"
 )
 
 // maxLeftovers bounds how many earlier attempts are cleaned up after. More
@@ -26,11 +25,10 @@ const cleanUpTime = 800 * time.Millisecond
 type export struct {
 	req    *sdk.ExportRequest
 	cfg    config
-	target target
+	target publisher
 	dir    place // export_path
 	final  string
 	data   []byte
-	hands  *hands.Pool
 
 	storageKey string
 }
@@ -73,12 +71,10 @@ func (e *export) start(ctx context.Context) (sdk.ExportResult, error) {
 // file under its temporary name, both durable, and a checkpoint that says so.
 func (e *export) stage(ctx context.Context) (checkpoint, error) {
 	cp := checkpoint{Stage: staged, Tmp: tmpName(e.final, e.req.Attempt), Final: e.final, Target: e.cfg.identity()}
-	stored := make(chan error, 1)
-	e.hands.Do(func() { stored <- e.store(ctx) })
-	uploaded := e.upload(ctx, &cp)
-	err := <-stored
-	if uploaded != nil {
-		return checkpoint{}, uploaded
+	uploaded := e.beginUpload(ctx, &cp)
+	err := e.store(ctx)
+	if problem := uploaded(); problem != nil {
+		return checkpoint{}, problem
 	}
 	if err == nil && !forgetful {
 		err = e.req.SaveCheckpoint(ctx, cp.encode(), cp.Final)
@@ -112,40 +108,38 @@ func (e *export) store(ctx context.Context) error {
 	return err
 }
 
-// upload writes the temporary file, and makes its content and its name
-// durable: the name, too, because a temporary file that a power cut took away
-// would look like one that was published.
-func (e *export) upload(ctx context.Context, cp *checkpoint) error {
+// beginUpload begins to write the temporary file, and to make its content and
+// its name durable: the name, too, because a temporary file that a power cut took
+// away would look like one that was published. The function that it returns waits
+// for the end.
+func (e *export) beginUpload(ctx context.Context, cp *checkpoint) (wait func() error) {
+	cleaned := make(chan struct{})
 	if e.req.Attempt > 1 {
-		cleaned := make(chan struct{})
 		go func() {
 			defer close(cleaned)
 			e.removeLeftovers(ctx)
 		}()
+	} else {
+		close(cleaned)
+	}
+	staged := e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)
+	return func() error {
 		defer func() { <-cleaned }()
-	}
-
-	var err error
-	if cp.Dir, err = e.target.Identity(ctx, e.dir.path); err != nil {
-		return e.dir.failure("find the directory", err)
-	}
-	tmp := e.dir.join(cp.Tmp)
-	err = e.target.Create(ctx, tmp, e.data)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, errLost) {
-		// Either this attempt has been run before and was cut off, or the
-		// session was dead. The name belongs to this attempt alone.
-		if err = e.target.Remove(ctx, tmp); err == nil {
-			err = e.target.Create(ctx, tmp, e.data)
+		var err error
+		cp.Dir, err = staged()
+		if errors.Is(err, errUnflushed) {
+			e.discard(ctx, cp.Tmp)
+			return e.dir.failure("flush the order file", err)
 		}
-	}
-	if err != nil {
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, errLost) {
+			// Either this attempt has been run before and was cut off, or the
+			// session was dead. The name belongs to this attempt alone.
+			if err = e.target.Remove(ctx, e.dir.join(cp.Tmp)); err == nil {
+				cp.Dir, err = e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)()
+			}
+		}
 		return e.dir.failure("write the order file", err)
 	}
-	if err := e.target.Flush(ctx, e.dir.path); err != nil {
-		e.discard(ctx, cp.Tmp)
-		return e.dir.failure("flush the order file", err)
-	}
-	return nil
 }
 
 // removeLeftovers removes the temporary files of earlier attempts that no saved
@@ -176,10 +170,12 @@ func (e *export) discard(ctx context.Context, tmp string) {
 // publish does the one visible step, and finds out what happened to it where
 // an earlier attempt may have done it already.
 func (e *export) publish(ctx context.Context, cp checkpoint) (sdk.ExportResult, error) {
-	err := e.target.Rename(ctx, e.dir.join(cp.Tmp), e.dir.join(cp.Final))
+	err := e.target.Publish(ctx, e.dir.path, cp.Tmp, cp.Final)
 	switch {
 	case err == nil:
-		return e.published(ctx, cp, false)
+		return e.delivered(ctx, cp, false), nil
+	case errors.Is(err, errUnflushed):
+		return sdk.ExportResult{}, uncertain(e.dir, "flush the directory", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return e.vanished(ctx, cp)
 	case errors.Is(err, fs.ErrExist):
@@ -191,11 +187,17 @@ func (e *export) publish(ctx context.Context, cp checkpoint) (sdk.ExportResult, 
 	}
 }
 
-// published makes the rename durable and reports it.
+// published makes durable what an earlier attempt, or something else than a
+// rename, has published, and reports it.
 func (e *export) published(ctx context.Context, cp checkpoint, recovered bool) (sdk.ExportResult, error) {
 	if err := e.target.Flush(ctx, e.dir.path); err != nil {
 		return sdk.ExportResult{}, uncertain(e.dir, "flush the directory", err)
 	}
+	return e.delivered(ctx, cp, recovered), nil
+}
+
+// delivered is the result of an export that has been published, durably.
+func (e *export) delivered(ctx context.Context, cp checkpoint, recovered bool) sdk.ExportResult {
 	// Again: an attempt that could not remove them may have been the one that
 	// saved the checkpoint. None of them can be published any more.
 	e.removeLeftovers(ctx)
@@ -204,7 +206,7 @@ func (e *export) published(ctx context.Context, cp checkpoint, recovered bool) (
 		DropzonePath: e.dir.join(cp.Final),
 		ExternalRef:  cp.Final,
 		Recovered:    recovered,
-	}, nil
+	}
 }
 
 // vanished decides about a temporary file that is gone. It was there, flushed,

@@ -548,7 +548,7 @@ func TestWhoeverPublishesRemovesWhatAllEarlierAttemptsLeft(t *testing.T) {
 		noErr(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
 	e := &export{
-		req: &sdk.ExportRequest{Attempt: 3}, target: &deadOnce{target: newFilesystem(config{}, &flushes{})},
+		req: &sdk.ExportRequest{Attempt: 3}, target: publisherOf(&deadOnce{target: newFilesystem(config{}, &rounds{})}, nil),
 		dir: place{"export_path", dir}, final: "final",
 	}
 	_, err := e.published(t.Context(), checkpoint{Stage: staged, Tmp: tmpName("final", 2), Final: "final"}, true)

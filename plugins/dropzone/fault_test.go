@@ -91,7 +91,7 @@ func TestTargetThatHangsDoesNotHoldACall(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	_, err := newFilesystem(config{}, &flushes{}).Read(ctx, pipe, 10)
+	_, err := newFilesystem(config{}, &rounds{}).Read(ctx, pipe, 10)
 	wantIs(t, err, context.DeadlineExceeded)
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("took %v", took)

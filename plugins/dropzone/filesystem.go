@@ -17,13 +17,13 @@ import (
 type filesystem struct {
 	mode    fs.FileMode // permissions of new files
 	setMode bool        // whether mode holds whatever the umask says
-	flushes *flushes    // and hands, shared by all exports of the process
+	rounds  *rounds     // and hands, shared by all exports of the process
 }
 
-var _ target = (*filesystem)(nil)
+var _ publisher = (*filesystem)(nil)
 
-func newFilesystem(cfg config, shared *flushes) *filesystem {
-	f := &filesystem{mode: 0o666, flushes: shared}
+func newFilesystem(cfg config, shared *rounds) *filesystem {
+	f := &filesystem{mode: 0o666, rounds: shared}
 	if mode, ok := cfg.fileMode(); ok {
 		f.mode, f.setMode = mode, true
 	}
@@ -37,7 +37,7 @@ func (f *filesystem) await(ctx context.Context, call func() error) error {
 		return err
 	}
 	done := make(chan error, 1)
-	f.flushes.hands.Do(func() { done <- call() })
+	f.rounds.hands.Do(func() { done <- call() })
 	select {
 	case err := <-done:
 		return err
@@ -90,18 +90,62 @@ func (f *filesystem) Complete(ctx context.Context, name string, data []byte) err
 	})
 }
 
-// create goes without os.File, which asks six times what kind of file it is:
-// this is what each order costs.
 func (f *filesystem) create(name string, data []byte) error {
+	file, err := f.write(name, data)
+	if err == nil {
+		err = file.flush()
+	}
+	return err
+}
+
+// Stage implements publisher.
+func (f *filesystem) Stage(ctx context.Context, dir, name string, data []byte) func() (string, error) {
+	name = place{path: dir}.join(name)
+	var identity string
+	c := &change{
+		ctx: ctx,
+		do: func() (openFile, error) {
+			var err error
+			if identity, err = identify(dir); err != nil {
+				return nil, err
+			}
+			file, err := f.write(name, data)
+			if err != nil {
+				if !errors.Is(err, fs.ErrExist) {
+					_ = os.Remove(name)
+				}
+				return nil, err
+			}
+			return file, nil
+		},
+		undo: func() { _ = os.Remove(name) },
+	}
+	f.rounds.begin(dir, c)
+	return func() (string, error) {
+		if err := c.wait(); err != nil {
+			return "", err
+		}
+		return identity, nil
+	}
+}
+
+// Publish implements publisher.
+func (f *filesystem) Publish(ctx context.Context, dir, from, to string) error {
+	in := place{path: dir}
+	return f.rounds.change(ctx, dir, func() error { return rename(in.join(from), in.join(to)) })
+}
+
+// write makes a file with a content that is not flushed yet. It goes without
+// os.File, which asks six times what kind of file it is: this is what each order
+// costs.
+func (f *filesystem) write(name string, data []byte) (openFile, error) {
 	var fd int
-	err := f.flushes.Change(path.Dir(name), func() error {
-		return uninterrupted(func() (err error) {
-			fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, uint32(f.mode.Perm()))
-			return err
-		})
+	err := uninterrupted(func() (err error) {
+		fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, uint32(f.mode.Perm()))
+		return err
 	})
 	if err != nil {
-		return local(&fs.PathError{Op: "open", Path: name, Err: err})
+		return nil, local(&fs.PathError{Op: "open", Path: name, Err: err})
 	}
 	if f.setMode {
 		err = uninterrupted(func() error { return syscall.Fchmod(fd, uint32(f.mode.Perm())) })
@@ -113,26 +157,35 @@ func (f *filesystem) create(name string, data []byte) error {
 			return err
 		})
 	}
-	if err == nil {
-		err = f.flushes.File(path.Dir(name), descriptor(fd))
-	}
-	// A close can report what a flush did not, on network file systems.
-	if cerr := syscall.Close(fd); err == nil {
-		err = cerr
-	}
 	if err != nil {
-		return local(&fs.PathError{Op: "write", Path: name, Err: err})
+		_ = syscall.Close(fd)
+		return nil, local(&fs.PathError{Op: "write", Path: name, Err: err})
 	}
-	return nil
+	return written{name, fd}, nil
 }
 
-// descriptor is that of an open file.
-type descriptor int
+// written is a file that write has made.
+type written struct {
+	name string
+	fd   int
+}
 
-func (d descriptor) begin() error { return startWriting(int(d)) }
+func (w written) begin() error { return w.failure(startWriting(w.fd)) }
 
-func (d descriptor) flush() error {
-	return uninterrupted(func() error { return syscall.Fsync(int(d)) })
+func (w written) flush() error {
+	err := uninterrupted(func() error { return syscall.Fsync(w.fd) })
+	// A close can report what a flush did not, on network file systems.
+	if cerr := syscall.Close(w.fd); err == nil {
+		err = cerr
+	}
+	return w.failure(err)
+}
+
+func (w written) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return local(&fs.PathError{Op: "write", Path: w.name, Err: err})
 }
 
 // uninterrupted repeats a call that a signal has broken off.
@@ -158,16 +211,18 @@ func writeAndFlush(file *os.File, data []byte) error {
 }
 
 func (f *filesystem) Rename(ctx context.Context, from, to string) error {
-	return f.await(ctx, func() error {
-		err := f.flushes.Change(path.Dir(to), func() error { return renameNoReplace(from, to) })
-		if errors.Is(err, errors.ErrUnsupported) {
-			return linkAndUnlink(from, to)
-		}
-		if err != nil {
-			return local(&os.LinkError{Op: "rename", Old: from, New: to, Err: err})
-		}
-		return nil
-	})
+	return f.await(ctx, func() error { return rename(from, to) })
+}
+
+func rename(from, to string) error {
+	err := renameNoReplace(from, to)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return linkAndUnlink(from, to)
+	}
+	if err != nil {
+		return local(&os.LinkError{Op: "rename", Old: from, New: to, Err: err})
+	}
+	return nil
 }
 
 // linkAndUnlink renames where the file system has no rename that refuses to
@@ -180,19 +235,9 @@ func linkAndUnlink(from, to string) error {
 	return local(os.Remove(from))
 }
 
+// Flush shares a round with the changes of others.
 func (f *filesystem) Flush(ctx context.Context, dir string) error {
-	return f.flushes.Wait(ctx, dir, func() error {
-		d, err := os.Open(dir)
-		if err != nil {
-			return local(err)
-		}
-		defer d.Close()
-		err = d.Sync()
-		if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-			return nil // a file system that does not flush directories
-		}
-		return local(err)
-	})
+	return f.rounds.change(ctx, dir, func() error { return nil })
 }
 
 func (f *filesystem) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
@@ -258,20 +303,22 @@ func (f *filesystem) Mkdir(ctx context.Context, dir string) error {
 	})
 }
 
-// Identity is the directory's inode: a share that is not mounted shows another
-// directory at the same path.
 func (f *filesystem) Identity(ctx context.Context, dir string) (string, error) {
-	return result(ctx, f, func() (string, error) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return "", local(err)
-		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		if !ok {
-			return "", nil
-		}
-		return "inode " + strconv.FormatUint(st.Ino, 10), nil
-	})
+	return result(ctx, f, func() (string, error) { return identify(dir) })
+}
+
+// identify returns the directory's inode: a share that is not mounted shows
+// another directory at the same path.
+func identify(dir string) (string, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", local(err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", nil
+	}
+	return "inode " + strconv.FormatUint(st.Ino, 10), nil
 }
 
 // local gives errors of the operating system the names that target promises.

@@ -38,10 +38,10 @@ func TestAPowerFailureLosesNoFlushedFile(t *testing.T) {
 	}
 }
 
-// writers create files until that fails.
+// writers create files until that fails. Every second one renames its files.
 type writers struct {
 	running sync.WaitGroup
-	flushes flushes
+	rounds  rounds
 	disk    string
 
 	mu      sync.Mutex
@@ -50,15 +50,21 @@ type writers struct {
 
 func startWriters(disk string) *writers {
 	w := &writers{disk: disk, flushed: map[string][]byte{}}
-	target := newFilesystem(config{}, &w.flushes)
+	target := newFilesystem(config{}, &w.rounds)
 	for id := range 32 {
 		w.running.Go(func() {
 			for i := 0; ; i++ {
 				name := fmt.Sprintf("%d-%d", id, i)
 				data := bytes.Repeat([]byte(name+"\n"), 300)
-				if target.Create(context.Background(), filepath.Join(disk, name), data) != nil ||
-					target.Flush(context.Background(), disk) != nil {
+				if _, err := target.Stage(context.Background(), disk, name, data)(); err != nil {
 					return
+				}
+				if id%2 == 1 {
+					staged := name
+					name += ".json"
+					if target.Publish(context.Background(), disk, staged, name) != nil {
+						return
+					}
 				}
 				w.mu.Lock()
 				w.flushed[name] = data

@@ -96,7 +96,7 @@ func TestTestConnectionCleansUpAfterAFailedStep(t *testing.T) {
 				dir := t.TempDir()
 				p := &probe{connector: newConnector(), steps: sdk.NewSteps(t.Context())}
 				p.cfg, p.dir = config{AtomicWrite: true}, place{"export_path", dir}
-				p.target = failing(step, done)(newFilesystem(config{}, &flushes{}))
+				p.target = failing(step, done)(newFilesystem(config{}, &rounds{}))
 				p.files()
 				if p.steps.Err() == nil {
 					t.Fatal("no step failed")

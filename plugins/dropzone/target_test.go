@@ -58,7 +58,7 @@ func eachBackend(t *testing.T, test func(t *testing.T, cfg config, dir string)) 
 func openTarget(t testing.TB, cfg config) target {
 	t.Helper()
 	if cfg.Mode == modeFilesystem {
-		return newFilesystem(cfg, &flushes{})
+		return newFilesystem(cfg, &rounds{})
 	}
 	p, err := newPool(cfg)
 	if err != nil {
