@@ -79,8 +79,8 @@ type Options struct {
 // Knobs are the numbers that a deployment may want to turn. Zero values mean
 // the defaults.
 type Knobs struct {
-	Concurrency       int           // exports at one time for one connection, at most: 256
-	GlobalConcurrency int           // exports at one time on this host: 512
+	Concurrency       int           // exports at one time for one connection, at most: 512
+	GlobalConcurrency int           // exports at one time on this host: 1024
 	AttemptTimeout    time.Duration // one attempt: 60 s
 	// LeaseGrace is how much longer than its deadline an attempt is leased, to
 	// record how it ended: 15 s.
@@ -104,8 +104,8 @@ type Knobs struct {
 }
 
 func (k Knobs) withDefaults() Knobs {
-	setDefault(&k.Concurrency, 256)
-	setDefault(&k.GlobalConcurrency, 512)
+	setDefault(&k.Concurrency, 512)
+	setDefault(&k.GlobalConcurrency, 1024)
 	setDefault(&k.AttemptTimeout, time.Minute)
 	setDefault(&k.LeaseGrace, 15*time.Second)
 	setDefault(&k.MaxFailures, 10)

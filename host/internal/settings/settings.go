@@ -48,9 +48,9 @@ type Settings struct {
 	// The engine.
 
 	// Workers bounds the attempts of this host.
-	Workers int `key:"workers" default:"512" min:"1" max:"4096" help:"Exports that run at one time on this host."`
+	Workers int `key:"workers" default:"1024" min:"1" max:"4096" help:"Exports that run at one time on this host."`
 	// MaxInFlight bounds the attempts of one connection on this host.
-	MaxInFlight int `key:"max_in_flight" default:"256" min:"1" max:"4096" help:"Exports that run at one time for one connection on this host, if its connector does not ask for fewer."`
+	MaxInFlight int `key:"max_in_flight" default:"512" min:"1" max:"4096" help:"Exports that run at one time for one connection on this host, if its connector does not ask for fewer."`
 	// PollInterval is how long a lost wake-up goes unnoticed.
 	PollInterval time.Duration `key:"poll_interval" default:"1s" min:"50ms" max:"1m" help:"How often the host looks for due exports that nothing woke it for."`
 	// AttemptTimeout is the deadline of an attempt.

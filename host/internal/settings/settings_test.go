@@ -77,7 +77,7 @@ func TestDefaultsFollowTheDataDirectory(t *testing.T) {
 		"database_url": "sqlite:/srv/op/orderport.db", "data_dir": "/srv/op", "plugin_dir": "/srv/op/connectors",
 		"payload_url": "/srv/op/payloads", "listen": "127.0.0.1:8080", "host_name": host,
 		"connector_env": "", "encryption_master_key": "", "encryption_previous_keys": "", "log_level": "INFO", "log_format": "text",
-		"workers": "512", "max_in_flight": "256", "poll_interval": "1s", "attempt_timeout": "1m0s", "max_failures": "10",
+		"workers": "1024", "max_in_flight": "512", "poll_interval": "1s", "attempt_timeout": "1m0s", "max_failures": "10",
 		"retry_min": "2s", "retry_max": "5m0s", "test_timeout": "30s", "ack_poll_interval": "0s",
 		"heartbeat_interval": "1s", "host_dead_after": "5s", "drain_grace": "10s",
 	}
