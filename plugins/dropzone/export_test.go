@@ -13,6 +13,7 @@ import (
 
 	connectorv1 "github.com/orderport/orderport/proto/orderport/connector/v1"
 	"github.com/orderport/orderport/sdk"
+	"github.com/orderport/orderport/sdk/hands"
 	"github.com/orderport/orderport/sdk/sdktest"
 )
 
@@ -160,10 +161,32 @@ func instants() []instant {
 	}
 }
 
+// stepInstants are those of the two steps that include a flush.
+func stepInstants() []instant {
+	return []instant{
+		{name: "nothing is staged", fault: failingStep("stage", false)},
+		{name: "the file is staged, its answer lost", fault: failingStep("stage", true)},
+		{name: "it is not published", fault: failingStep("publish", false)},
+		{name: "it is published, its answer lost", fault: failingStep("publish", true), visible: true},
+	}
+}
+
+// roundInstants are those at which the flush of a directory of this machine fails.
+func roundInstants() []instant {
+	return []instant{
+		{name: "the directory is not flushed after the files", fault: unflushed(1)},
+		{name: "the directory is not flushed after the renames", fault: unflushed(2), visible: true},
+	}
+}
+
 func TestAttemptCutOffAtAnyInstantIsCompletedByTheNext(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, cfg config, root string) {
-		for _, at := range instants() {
+		all := append(instants(), stepInstants()...)
+		if cfg.Mode == modeFilesystem {
+			all = append(all, roundInstants()...)
+		}
+		for _, at := range all {
 			for _, consumed := range []bool{false, true} {
 				if consumed && !at.visible {
 					continue
@@ -453,6 +476,52 @@ func failing(what string, done bool) func(target) target {
 			}
 			return errLost
 		}}
+	}
+}
+
+// faultyPublisher is faulty where a step includes a flush.
+type faultyPublisher struct {
+	publisher
+
+	fail func(op string, apply func() error) error
+}
+
+// failingStep is failing for a publisher.
+func failingStep(what string, done bool) func(target) target {
+	return func(inner target) target {
+		return &faultyPublisher{publisherOf(inner, &hands.Pool{}), failing(what, done)(inner).(*faulty).fail}
+	}
+}
+
+func (f *faultyPublisher) Stage(ctx context.Context, dir, name string, data []byte) func() (string, error) {
+	stage := func() error {
+		_, err := f.publisher.Stage(ctx, dir, name, data)()
+		return err
+	}
+	if err := f.fail("stage", stage); err != nil {
+		return func() (string, error) { return "", err }
+	}
+	return f.publisher.Stage(ctx, dir, name, data)
+}
+
+func (f *faultyPublisher) Publish(ctx context.Context, dir, from, to string) error {
+	publish := func() error { return f.publisher.Publish(ctx, dir, from, to) }
+	if err := f.fail("publish", publish); err != nil {
+		return err
+	}
+	return publish()
+}
+
+// unflushed makes the flush of a directory of this machine fail once.
+func unflushed(which int) func(target) target {
+	return func(inner target) target {
+		flushes := 0
+		return &filesystem{mode: 0o666, rounds: &rounds{flushDir: func(dir string) error {
+			if flushes++; flushes == which {
+				return fs.ErrPermission
+			}
+			return flushDirectory(dir)
+		}}}
 	}
 }
 
