@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/sys/unix"
 
+	"github.com/orderport/orderport/sdk/hands"
 	"github.com/orderport/orderport/sdk/sdktest"
 	"github.com/orderport/orderport/sdk/sdktest/sshtest"
 )
@@ -49,13 +51,11 @@ func benchmarkTarget(b *testing.B, tg target, dir string) {
 	ctx := b.Context()
 	_, err := tg.List(ctx, dir)
 	noErr(b, err)
+	p := publisherOf(tg, &hands.Pool{})
 	spread(b, benchExports, func(_, i int) error {
-		tmp := fmt.Sprintf("%s/%d.tmp", dir, i)
-		return errors.Join(
-			tg.Create(ctx, tmp, benchData),
-			tg.Flush(ctx, dir),
-			tg.Rename(ctx, tmp, tmp[:len(tmp)-4]),
-			tg.Flush(ctx, dir))
+		final := strconv.Itoa(i)
+		_, err := p.Stage(ctx, dir, final+".tmp", benchData)()
+		return errors.Join(err, p.Publish(ctx, dir, final+".tmp", final))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderport/orderport/sdk"
+	"github.com/orderport/orderport/sdk/hands"
 )
 
 // version is the connector's own version; scripts/build sets it.
@@ -17,7 +18,8 @@ const maxPayload = 32 << 20
 // connector serves all connections of the process.
 type connector struct {
 	pools  pools
-	local  rounds // in directories, of exports in mode filesystem
+	rounds rounds     // in directories of this machine
+	hands  hands.Pool // for exports to other targets
 	unread unreadable
 	now    func() time.Time
 	// open returns where a connection's files go: target, unless a test puts
@@ -85,7 +87,7 @@ func (c *connector) prepare(req *sdk.ExportRequest) (*export, error) {
 		return nil, err
 	}
 	return &export{
-		req: req, cfg: cfg, target: publisherOf(t, &c.local.hands), data: data,
+		req: req, cfg: cfg, target: publisherOf(t, &c.hands), data: data,
 		dir:   place{"export_path", cfg.ExportPath},
 		final: finalName(req.Order.ID, req.CreatedAt, req.ExportID),
 	}, nil
@@ -108,7 +110,7 @@ func inDoubt(req *sdk.ExportRequest, err error) error {
 // connection's other calls.
 func (c *connector) target(conn sdk.Connection, cfg config) (target, error) {
 	if cfg.Mode == modeFilesystem {
-		return newFilesystem(cfg, &c.local), nil
+		return newFilesystem(cfg, &c.rounds), nil
 	}
 	p, err := c.pools.get(conn, cfg)
 	if err != nil {

@@ -15,7 +15,6 @@
 //     sftp.go implement it, sftp_pool.go, sftp_dial.go and host_key.go hold the
 //     latter's sessions
 //   - publisher.go: the two steps that an export makes of a target's calls;
-//     rounds.go shares what they cost in a directory of this machine, flush.go
-//     the flushes of one over SFTP
+//     rounds.go shares what they cost in one directory
 //   - errors.go: failures of files and servers as the Port's codes
 package main

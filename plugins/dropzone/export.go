@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/orderport/orderport/sdk"
@@ -113,32 +114,30 @@ func (e *export) store(ctx context.Context) error {
 // away would look like one that was published. The function that it returns waits
 // for the end.
 func (e *export) beginUpload(ctx context.Context, cp *checkpoint) (wait func() error) {
-	cleaned := make(chan struct{})
+	var cleaning sync.WaitGroup
 	if e.req.Attempt > 1 {
-		go func() {
-			defer close(cleaned)
-			e.removeLeftovers(ctx)
-		}()
-	} else {
-		close(cleaned)
+		cleaning.Go(func() { e.removeLeftovers(ctx) })
 	}
 	staged := e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)
 	return func() error {
-		defer func() { <-cleaned }()
+		defer cleaning.Wait()
 		var err error
 		cp.Dir, err = staged()
-		if errors.Is(err, errUnflushed) {
-			e.discard(ctx, cp.Tmp)
-			return e.dir.failure("flush the order file", err)
-		}
-		if errors.Is(err, fs.ErrExist) || errors.Is(err, errLost) {
+		if (errors.Is(err, fs.ErrExist) || errors.Is(err, errLost)) && !isUnflushed(err) {
 			// Either this attempt has been run before and was cut off, or the
 			// session was dead. The name belongs to this attempt alone.
 			if err = e.target.Remove(ctx, e.dir.join(cp.Tmp)); err == nil {
 				cp.Dir, err = e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)()
 			}
 		}
-		return e.dir.failure("write the order file", err)
+		doing := "write the order file"
+		if isUnflushed(err) {
+			doing = "flush the order file"
+		}
+		if isUnflushed(err) || err != nil && ctx.Err() != nil {
+			e.discard(ctx, cp.Tmp)
+		}
+		return e.dir.failure(doing, err)
 	}
 }
 
@@ -174,7 +173,7 @@ func (e *export) publish(ctx context.Context, cp checkpoint) (sdk.ExportResult, 
 	switch {
 	case err == nil:
 		return e.delivered(ctx, cp, false), nil
-	case errors.Is(err, errUnflushed):
+	case isUnflushed(err):
 		return sdk.ExportResult{}, uncertain(e.dir, "flush the directory", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return e.vanished(ctx, cp)

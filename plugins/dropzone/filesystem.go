@@ -91,7 +91,7 @@ func (f *filesystem) Complete(ctx context.Context, name string, data []byte) err
 }
 
 func (f *filesystem) create(name string, data []byte) error {
-	file, err := f.write(name, data)
+	file, err := f.begin(name, data)
 	if err == nil {
 		err = file.flush()
 	}
@@ -104,23 +104,20 @@ func (f *filesystem) Stage(ctx context.Context, dir, name string, data []byte) f
 	var identity string
 	c := &change{
 		ctx: ctx,
-		do: func() (openFile, error) {
+		do: func() (newFile, error) {
 			var err error
 			if identity, err = identify(dir); err != nil {
 				return nil, err
 			}
-			file, err := f.write(name, data)
+			file, err := f.begin(name, data)
 			if err != nil {
-				if !errors.Is(err, fs.ErrExist) {
-					_ = os.Remove(name)
-				}
-				return nil, err
+				return nil, err // and not a newFile that is nil
 			}
 			return file, nil
 		},
 		undo: func() { _ = os.Remove(name) },
 	}
-	f.rounds.begin(dir, c)
+	f.rounds.add(dir, c)
 	return func() (string, error) {
 		if err := c.wait(); err != nil {
 			return "", err
@@ -135,57 +132,79 @@ func (f *filesystem) Publish(ctx context.Context, dir, from, to string) error {
 	return f.rounds.change(ctx, dir, func() error { return rename(in.join(from), in.join(to)) })
 }
 
-// write makes a file with a content that is not flushed yet. It goes without
-// os.File, which asks six times what kind of file it is: this is what each order
-// costs.
-func (f *filesystem) write(name string, data []byte) (openFile, error) {
-	var fd int
+// short is up to how many bytes are written by whoever makes the file. The rest
+// comes with the flush, where it keeps nobody waiting.
+const short = 256 << 10
+
+// localFile is a new file whose content is not flushed, and perhaps not written.
+// It goes without os.File, which asks six times what kind of file it is: this is
+// what each order costs.
+type localFile struct {
+	name string
+	fd   int
+	rest []byte
+}
+
+// begin makes a file, and writes its content if that is short. If it fails
+// nothing is left, but for a file that was there.
+func (f *filesystem) begin(name string, data []byte) (*localFile, error) {
+	file := &localFile{name: name, rest: data}
 	err := uninterrupted(func() (err error) {
-		fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, uint32(f.mode.Perm()))
+		file.fd, err = syscall.Open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, uint32(f.mode.Perm()))
 		return err
 	})
 	if err != nil {
-		return nil, local(&fs.PathError{Op: "open", Path: name, Err: err})
+		return nil, file.failure("open", err)
 	}
 	if f.setMode {
-		err = uninterrupted(func() error { return syscall.Fchmod(fd, uint32(f.mode.Perm())) })
+		err = uninterrupted(func() error { return syscall.Fchmod(file.fd, uint32(f.mode.Perm())) })
 	}
-	for rest := data; err == nil && len(rest) > 0; {
-		err = uninterrupted(func() error {
-			n, err := syscall.Write(fd, rest)
-			rest = rest[max(n, 0):]
-			return err
-		})
+	if err == nil && len(data) <= short {
+		err = file.write()
 	}
 	if err != nil {
-		_ = syscall.Close(fd)
-		return nil, local(&fs.PathError{Op: "write", Path: name, Err: err})
+		_ = syscall.Close(file.fd)
+		_ = os.Remove(name)
+		return nil, file.failure("write", err)
 	}
-	return written{name, fd}, nil
+	return file, nil
 }
 
-// written is a file that write has made.
-type written struct {
-	name string
-	fd   int
+func (l *localFile) write() error {
+	for len(l.rest) > 0 {
+		err := uninterrupted(func() error {
+			n, err := syscall.Write(l.fd, l.rest)
+			l.rest = l.rest[max(n, 0):]
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (w written) begin() error { return w.failure(startWriting(w.fd)) }
+func (l *localFile) startWriting() error {
+	return l.failure("write", startWriting(l.fd))
+}
 
-func (w written) flush() error {
-	err := uninterrupted(func() error { return syscall.Fsync(w.fd) })
+func (l *localFile) flush() error {
+	err := l.write()
+	if err == nil {
+		err = uninterrupted(func() error { return syscall.Fsync(l.fd) })
+	}
 	// A close can report what a flush did not, on network file systems.
-	if cerr := syscall.Close(w.fd); err == nil {
+	if cerr := syscall.Close(l.fd); err == nil {
 		err = cerr
 	}
-	return w.failure(err)
+	return l.failure("write", err)
 }
 
-func (w written) failure(err error) error {
+func (l *localFile) failure(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return local(&fs.PathError{Op: "write", Path: w.name, Err: err})
+	return local(&fs.PathError{Op: op, Path: l.name, Err: err})
 }
 
 // uninterrupted repeats a call that a signal has broken off.

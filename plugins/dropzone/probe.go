@@ -60,7 +60,7 @@ func (p *probe) run(conn sdk.Connection) {
 		}
 		p.target = newSFTPTarget(p.cfg, p.pool)
 	} else {
-		p.target = newFilesystem(p.cfg, &p.connector.local)
+		p.target = newFilesystem(p.cfg, &p.connector.rounds)
 	}
 	p.steps.Run("directory", p.directory)
 	p.files()

@@ -2,21 +2,34 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/orderport/orderport/sdk/hands"
 )
 
 // publisher is a target as an export with a temporary file uses it: each of the
 // two steps includes the flush of the directory that belongs to it. If that
-// fails the step has been done, and the error wraps errUnflushed.
+// fails the error is an unflushedError, and the step may have been done.
+//
+// Both implementations pass the suite in publisher_test.go.
 type publisher interface {
 	target
 	// Stage begins Identity of the directory, Create of a file in it and Flush.
-	// The function that it returns waits for the end, and has to be called.
+	// The function that it returns waits for the end, and has to be called: a file
+	// is removed again if its caller has not got it.
 	Stage(ctx context.Context, dir, name string, data []byte) (wait func() (identity string, err error))
 	// Publish is Rename of a file within the directory and Flush.
 	Publish(ctx context.Context, dir, from, to string) error
+}
+
+// unflushedError says that a change of a directory may not survive a power cut.
+type unflushedError struct{ error }
+
+func (e *unflushedError) Unwrap() error { return e.error }
+
+func isUnflushed(err error) bool {
+	var unflushed *unflushedError
+	return errors.As(err, &unflushed)
 }
 
 // publisherOf returns the target itself if it is a publisher.
@@ -63,7 +76,7 @@ func (s stepByStep) Publish(ctx context.Context, dir, from, to string) error {
 
 func (s stepByStep) flush(ctx context.Context, dir string) error {
 	if err := s.Flush(ctx, dir); err != nil {
-		return fmt.Errorf("%w: %w", errUnflushed, err)
+		return &unflushedError{err}
 	}
 	return nil
 }

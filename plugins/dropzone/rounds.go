@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,7 @@ const (
 	flushers = 16
 	// patience is how long a round waits for its files. Where flushes take as
 	// long, such as on a slow share or a disk that hangs, they go side by side.
-	patience = 100 * time.Millisecond
+	patience = 10 * time.Millisecond
 )
 
 // rounds shares what changes of a directory cost among those who want some at
@@ -35,10 +34,10 @@ const (
 //
 // The zero value is ready.
 type rounds struct {
-	hands hands.Pool
-	// flushDir replaces the flush of a directory in tests.
+	// flushDir flushes a directory; nil: one of this machine.
 	flushDir func(dir string) error
 
+	hands   hands.Pool
 	mu      sync.Mutex
 	waiting map[string][]*change // guarded by mu: by directory; each has a goroutine that runs its rounds
 }
@@ -46,29 +45,28 @@ type rounds struct {
 // change is something that an export wants in a directory.
 type change struct {
 	ctx context.Context
-	// do makes the change, and returns the file whose content is to be flushed,
-	// if there is one.
-	do func() (openFile, error)
+	// do makes the change. If that makes a file, it is returned, to be flushed.
+	do func() (newFile, error)
 	// undo takes back what do has made, where it does not become durable or nobody
 	// waits for it any more. It may be nil.
 	undo func()
 
-	file  openFile
-	begun error      // what begin said of the file
-	done  chan error // buffered
+	file    newFile     // until it is flushed
+	started error       // what startWriting said of it
+	late    bool        // its file took longer than its round, but is flushed
+	settled atomic.Bool // whoever sets it decides how the change ends: its caller or its round
+	done    chan error  // buffered
 }
 
-// openFile is a new file.
-type openFile interface {
-	begin() error // has the system begin to write the content
-	flush() error // returns once the content is durable, and closes the file
+// newFile is a file that has been made and not been flushed.
+type newFile interface {
+	startWriting() error // has the system begin to write the content
+	flush() error        // returns once the content is durable, and closes the file
 }
 
-// errUnflushed says that a change was made, but may not survive a power cut.
-var errUnflushed = errors.New("the directory could not be flushed")
-
-// begin has the change made in the next round of its directory.
-func (r *rounds) begin(dir string, c *change) {
+// add has a change made in the next round of its directory. The caller has to
+// wait for it.
+func (r *rounds) add(dir string, c *change) {
 	c.done = make(chan error, 1)
 	r.enqueue(dir, c)
 }
@@ -79,28 +77,36 @@ func (r *rounds) enqueue(dir string, c *change) {
 	if r.waiting == nil {
 		r.waiting = make(map[string][]*change)
 	}
-	running, ok := r.waiting[dir]
-	r.waiting[dir] = append(running, c)
-	if !ok {
+	waiting, running := r.waiting[dir]
+	r.waiting[dir] = append(waiting, c)
+	if !running {
 		r.hands.Do(func() { r.run(dir) })
 	}
 }
 
-// wait returns once the change is durable, or when its context ends: then it may
-// still be made.
+// wait returns once the change is durable. When the context ends before, the
+// change may still be made, but is then taken back.
 func (c *change) wait() error {
 	select {
 	case err := <-c.done:
 		return err
 	case <-c.ctx.Done():
+	}
+	if c.settled.CompareAndSwap(false, true) {
+		return c.ctx.Err()
+	}
+	select { // the round was faster: with a success at once, or with a failure that it takes back
+	case err := <-c.done:
+		return err
+	case <-time.After(cleanUpTime):
 		return c.ctx.Err()
 	}
 }
 
 // change makes a change that makes no file, and waits for it.
 func (r *rounds) change(ctx context.Context, dir string, do func() error) error {
-	c := &change{ctx: ctx, do: func() (openFile, error) { return nil, do() }}
-	r.begin(dir, c)
+	c := &change{ctx: ctx, do: func() (newFile, error) { return nil, do() }}
+	r.add(dir, c)
 	return c.wait()
 }
 
@@ -124,140 +130,156 @@ func (r *rounds) take(dir string) []*change {
 }
 
 func (r *rounds) round(dir string, changes []*change) {
-	made, files := makeAll(changes)
+	made, files := r.makeAll(changes)
 	made = append(made, r.flushFiles(dir, files)...)
 	if len(made) == 0 {
 		return
 	}
 	err := r.flushDirectory(dir)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", errUnflushed, err)
+		err = &unflushedError{err}
 	}
 	for _, c := range made {
-		c.end(err)
+		r.settle(c, err)
 	}
 }
 
-// makeAll makes the changes. It returns those that are made, and those whose
-// file is to be flushed before.
-func makeAll(changes []*change) (made, files []*change) {
+// makeAll makes the changes. Those with a file are made once that is flushed.
+func (r *rounds) makeAll(changes []*change) (made, withFile []*change) {
 	for _, c := range changes {
-		switch {
-		case c.file != nil: // made and flushed in an earlier round, but late for its end
+		if c.late {
 			made = append(made, c)
 			continue
-		case c.ctx.Err() != nil:
-			c.done <- c.ctx.Err()
-			continue
 		}
-		file, err := c.do()
+		err := c.ctx.Err()
+		if err == nil {
+			c.file, err = c.do()
+		}
+		c.do = nil // and what it holds
 		switch {
 		case err != nil:
-			c.done <- err
-		case file == nil:
+			c.undo = nil
+			r.settle(c, err)
+		case c.file == nil:
 			made = append(made, c)
 		default:
-			c.file = file
-			files = append(files, c)
+			withFile = append(withFile, c)
 		}
 	}
-	if len(files) > 1 {
-		for _, c := range files {
-			c.begun = c.file.begin()
+	if len(withFile) > 1 {
+		for _, c := range withFile {
+			c.started = c.file.startWriting()
 		}
 	}
-	return made, files
+	return made, withFile
 }
 
-// end tells how the change ended.
-func (c *change) end(err error) {
-	if err == nil {
+// settle ends a change. What failed, and what nobody waits for any more, is
+// taken back, at the expense of nobody else.
+func (r *rounds) settle(c *change, err error) {
+	if !c.settled.CompareAndSwap(false, true) {
 		err = c.ctx.Err()
 	}
-	if err != nil && c.undo != nil {
-		c.undo()
+	if err == nil || c.undo == nil {
+		c.done <- err
+		return
 	}
-	c.done <- err
+	r.hands.Do(func() {
+		c.undo()
+		c.done <- err
+	})
 }
 
 // flushFiles flushes the contents and returns the changes for which that worked.
 // It does not wait for long: a file that is late is in a later round.
-func (r *rounds) flushFiles(dir string, files []*change) []*change {
-	if len(files) == 0 {
+func (r *rounds) flushFiles(dir string, changes []*change) (durable []*change) {
+	if len(changes) == 0 {
 		return nil
 	}
-	f := &filesOfRound{rounds: r, dir: dir, files: files, left: len(files), all: make(chan struct{})}
-	f.start(min(len(files), flushers))
-	late := time.NewTimer(patience)
-	defer late.Stop()
+	f := &flushing{rounds: r, dir: dir, all: make(chan struct{}), waiting: changes, left: len(changes)}
+	f.start(flushers)
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
 	select {
 	case <-f.all:
-	case <-late.C:
-		f.start(len(files) - min(len(files), int(f.next.Load()))) // side by side
+	case <-timeout.C:
+		f.start(len(changes)) // side by side
 	}
-	return f.close()
+	return f.goOn()
 }
 
-// filesOfRound are flushed by several goroutines, which take them one at a time,
-// so one that hangs holds up none of the others.
-type filesOfRound struct {
+// flushing is how the files of one round are flushed. Goroutines take them one at
+// a time, so one that hangs holds up none of the others.
+type flushing struct {
 	rounds *rounds
 	dir    string
-	files  []*change
-	next   atomic.Int64  // index of the next one to flush
-	all    chan struct{} // closed when none is left
+	all    chan struct{} // closed when no flush is left
 
 	mu      sync.Mutex
-	flushed []*change // guarded by mu
-	left    int       // guarded by mu: files whose flush has not ended
-	over    bool      // guarded by mu: the round goes on without those
+	waiting []*change // guarded by mu: whose flush has not begun
+	left    int       // guarded by mu: how many flushes have not ended
+	durable []*change // guarded by mu
+	over    bool      // guarded by mu: the round has gone on
 }
 
-func (f *filesOfRound) start(goroutines int) {
-	for range goroutines {
-		f.rounds.hands.Do(f.run)
+// start has up to n goroutines take what waits.
+func (f *flushing) start(n int) {
+	f.mu.Lock()
+	n = min(n, len(f.waiting))
+	f.mu.Unlock()
+	for range n {
+		f.rounds.hands.Do(f.work)
 	}
 }
 
-func (f *filesOfRound) run() {
-	for i := int(f.next.Add(1)) - 1; i < len(f.files); i = int(f.next.Add(1)) - 1 {
-		c := f.files[i]
+func (f *flushing) work() {
+	for c := f.take(); c != nil; c = f.take() {
 		err := c.file.flush()
-		if c.begun != nil {
-			err = c.begun // which the flush may not repeat
+		if c.started != nil {
+			err = c.started // which the flush may not repeat
 		}
+		c.file = nil
 		if err != nil {
-			c.end(err)
+			f.rounds.settle(c, err)
 		}
-		if f.ended(c, err == nil) {
-			f.rounds.enqueue(f.dir, c)
-		}
+		f.flushed(c, err == nil)
 	}
 }
 
-// ended notes that a file's flush has ended, and says whether it is late but
-// durable.
-func (f *filesOfRound) ended(c *change, durable bool) (late bool) {
+func (f *flushing) take() *change {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.over {
-		return durable
+	if len(f.waiting) == 0 {
+		return nil
 	}
-	if durable {
-		f.flushed = append(f.flushed, c)
+	c := f.waiting[0]
+	f.waiting = f.waiting[1:]
+	return c
+}
+
+// flushed notes that a flush has ended. A file that is late needs another flush of
+// its directory.
+func (f *flushing) flushed(c *change, durable bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case durable && f.over:
+		c.late = true
+		f.rounds.enqueue(f.dir, c)
+	case durable:
+		f.durable = append(f.durable, c)
 	}
 	if f.left--; f.left == 0 {
 		close(f.all)
 	}
-	return false
 }
 
-// close returns what has been flushed in time.
-func (f *filesOfRound) close() []*change {
+// goOn has the round go on with what has been flushed.
+func (f *flushing) goOn() []*change {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
-	return f.flushed
+	return f.durable
 }
 
 func (r *rounds) flushDirectory(dir string) error {
@@ -267,7 +289,7 @@ func (r *rounds) flushDirectory(dir string) error {
 	return flushDirectory(dir)
 }
 
-// flushDirectory makes durable which names are in a directory.
+// flushDirectory makes durable which names are in a directory of this machine.
 func flushDirectory(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

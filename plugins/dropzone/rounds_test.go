@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +28,7 @@ type disk struct {
 	dirFlushes atomic.Int32
 	dirBroken  error
 	ended      atomic.Int32 // changes
+	undone     atomic.Int32
 }
 
 func newDisk() *disk {
@@ -50,7 +48,7 @@ type fakeFile struct {
 	slow   time.Duration
 }
 
-func (f fakeFile) begin() error { return f.begun }
+func (f fakeFile) startWriting() error { return f.begun }
 
 func (f fakeFile) flush() error {
 	if f.held != nil {
@@ -60,10 +58,22 @@ func (f fakeFile) flush() error {
 	return f.broken
 }
 
+// expect is wantIs for any goroutine; nil wants no error.
+func expect(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got %v, want %v", err, want)
+	}
+}
+
 // write begins to make a file durable, and returns what waits for it.
-func (d *disk) write(ctx context.Context, file openFile) (wait func() error) {
-	c := &change{ctx: ctx, do: func() (openFile, error) { return file, nil }}
-	d.begin("dir", c)
+func (d *disk) write(ctx context.Context, file newFile) (wait func() error) {
+	c := &change{
+		ctx:  ctx,
+		do:   func() (newFile, error) { return file, nil },
+		undo: func() { d.undone.Add(1) },
+	}
+	d.add("dir", c)
 	return func() error {
 		err := c.wait()
 		d.ended.Add(1)
@@ -79,7 +89,7 @@ func TestChangesThatComeDuringARoundAreTheNext(t *testing.T) {
 		var wg sync.WaitGroup
 		write := func(file fakeFile) {
 			wait := d.write(t.Context(), file)
-			wg.Go(func() { noErr(t, wait()) })
+			wg.Go(func() { expect(t, wait(), nil) })
 		}
 		write(fakeFile{held: held})
 		synctest.Wait() // the first round has begun
@@ -111,10 +121,11 @@ func TestAFileThatCannotBeFlushedFailsAlone(t *testing.T) {
 		if i%10 == 0 {
 			file.broken = broken
 		}
-		if err := d.write(t.Context(), file)(); !errors.Is(err, file.broken) {
-			t.Errorf("flush of %d: %v", i, err)
-		}
+		expect(t, d.write(t.Context(), file)(), file.broken)
 	})
+	if n := d.undone.Load(); n != 30 {
+		t.Errorf("%d files are removed, want the 30 that could not be flushed", n)
+	}
 }
 
 func TestAChangeThatCannotBeMadeFailsAlone(t *testing.T) {
@@ -125,9 +136,7 @@ func TestAChangeThatCannotBeMadeFailsAlone(t *testing.T) {
 		if i%10 == 0 {
 			want = fs.ErrExist
 		}
-		if err := d.change(t.Context(), "dir", func() error { return want }); !errors.Is(err, want) {
-			t.Errorf("change %d: %v", i, err)
-		}
+		expect(t, d.change(t.Context(), "dir", func() error { return want }), want)
 	})
 }
 
@@ -143,9 +152,7 @@ func TestContentThatTheSystemDroppedIsNotTakenForDurable(t *testing.T) {
 			for _, want := range []error{nil, syscall.ENOSPC} {
 				wait := d.write(t.Context(), fakeFile{begun: want})
 				wg.Go(func() {
-					if err := wait(); !errors.Is(err, want) {
-						t.Errorf("got %v, want %v", err, want)
-					}
+					expect(t, wait(), want)
 				})
 			}
 		}
@@ -163,7 +170,7 @@ func TestAFileThatHangsHoldsUpNoneThatWaitedWithIt(t *testing.T) {
 		var wg sync.WaitGroup
 		write := func(file fakeFile) {
 			wait := d.write(t.Context(), file)
-			wg.Go(func() { noErr(t, wait()) })
+			wg.Go(func() { expect(t, wait(), nil) })
 		}
 		write(fakeFile{held: held})
 		synctest.Wait()
@@ -197,13 +204,64 @@ func TestFilesOnASlowDiskAreFlushedSideBySide(t *testing.T) {
 		start := time.Now()
 		for range 200 {
 			wait := d.write(t.Context(), fakeFile{slow: time.Second})
-			wg.Go(func() { noErr(t, wait()) })
+			wg.Go(func() { expect(t, wait(), nil) })
 		}
 		wg.Wait()
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("200 files that take a second each took %v", took)
 		}
 	})
+}
+
+// Orders go on at the pace of the disk: one that delivers waits for a few flushes,
+// not for as many as others have files.
+func TestAnOrderOnASlowDiskWaitsForFewFlushes(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		const flush = 20 * time.Millisecond
+		d := newDisk()
+		d.flushDir = func(string) error { time.Sleep(flush); return nil } //nolint:forbidigo // the bubble's clock
+		var longest time.Duration
+		var mu sync.Mutex
+		together(512, func(int) {
+			for range 10 {
+				start := time.Now()
+				expect(t, d.write(t.Context(), fakeFile{slow: flush})(), nil)
+				expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+				mu.Lock()
+				longest = max(longest, time.Since(start))
+				mu.Unlock()
+			}
+		})
+		if longest > 9*flush {
+			t.Errorf("an order took %v with flushes of %v", longest, flush)
+		}
+	})
+}
+
+// Only one of both decides whether the file stays: who waits, or the round.
+func TestAFileStaysOnlyIfItsCallerGetsIt(t *testing.T) {
+	t.Parallel()
+	d := newDisk()
+	for i := range 500 {
+		ctx, cancel := context.WithCancel(t.Context())
+		before := d.undone.Load()
+		wait := d.write(ctx, fakeFile{})
+		if i%2 == 0 {
+			expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil) // after its round
+			expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+		}
+		cancel()
+		err := wait()
+		expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+		expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+		if err == nil && d.undone.Load() != before {
+			t.Fatal("a file is removed that its caller has got")
+		}
+		if i%2 == 0 {
+			expect(t, err, nil)
+		}
+	}
 }
 
 // A file that is late is flushed, but not its name: another flush of the
@@ -235,9 +293,13 @@ func TestAFlushOfTheDirectoryThatFailsReachesAllOfTheRound(t *testing.T) {
 		} else {
 			err = d.change(t.Context(), "dir", func() error { return nil })
 		}
-		wantIs(t, err, errUnflushed)
-		wantIs(t, err, d.dirBroken)
+		if !isUnflushed(err) || !errors.Is(err, d.dirBroken) {
+			t.Errorf("got %v, want that the directory is not flushed", err)
+		}
 	})
+	if n := d.undone.Load(); n != 10 {
+		t.Errorf("%d files are removed, want all 10", n)
+	}
 }
 
 func TestADirectoryThatHangsLetsGoOfACancelledCaller(t *testing.T) {
@@ -258,57 +320,4 @@ func TestADirectoryThatHangsLetsGoOfACancelledCaller(t *testing.T) {
 			t.Errorf("%d changes are made, want the one whose round hung: nobody waited for the other one any more", made)
 		}
 	})
-}
-
-// Whoever waited for it has gone and would not remove it.
-func TestAFileThatNobodyWaitsForIsRemoved(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	flushing, release := make(chan struct{}), make(chan struct{})
-	shared := &rounds{flushDir: func(string) error { close(flushing); <-release; return nil }}
-	target := newFilesystem(config{}, shared)
-	ctx, cancel := context.WithCancel(t.Context())
-	staged := target.Stage(ctx, dir, "a", []byte("x"))
-	<-flushing
-	wantNames(t, dir, "a")
-	cancel()
-	_, err := staged()
-	wantIs(t, err, context.Canceled)
-	close(release)
-	shared.flushDir = nil
-	noErr(t, target.Flush(t.Context(), dir)) // the round after it
-	wantNames(t, dir)
-}
-
-func TestManyStageAndPublishInOneDirectory(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	target := newFilesystem(config{}, &rounds{})
-	want, err := target.Identity(t.Context(), dir)
-	noErr(t, err)
-	writeFile(t, filepath.Join(dir, "taken.tmp"), "theirs")
-	writeFile(t, filepath.Join(dir, "taken"), "theirs")
-	together(64, func(i int) {
-		name := strconv.Itoa(i)
-		identity, err := target.Stage(t.Context(), dir, name+".tmp", []byte(name))()
-		if err != nil || identity != want {
-			t.Errorf("staged in %q (%v), want %q", identity, err, want)
-		}
-		if i%2 == 0 {
-			noErr(t, target.Publish(t.Context(), dir, name+".tmp", name))
-			wantFile(t, filepath.Join(dir, name), []byte(name))
-			wantIs(t, target.Publish(t.Context(), dir, name+".tmp", name), fs.ErrNotExist)
-			return
-		}
-		wantIs(t, target.Publish(t.Context(), dir, name+".tmp", "taken"), fs.ErrExist)
-		wantFile(t, filepath.Join(dir, name+".tmp"), []byte(name))
-		_, err = target.Stage(t.Context(), dir, "taken.tmp", []byte(name))()
-		wantIs(t, err, fs.ErrExist)
-	})
-	for _, name := range []string{"taken", "taken.tmp"} {
-		wantFile(t, filepath.Join(dir, name), []byte("theirs"))
-	}
-	_, err = target.Stage(t.Context(), filepath.Join(dir, "gone"), "a", nil)()
-	wantIs(t, err, os.ErrNotExist)
-	wantIs(t, target.Publish(t.Context(), filepath.Join(dir, "gone"), "a", "b"), os.ErrNotExist)
 }

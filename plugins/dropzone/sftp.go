@@ -155,22 +155,24 @@ func plainRename(ctx context.Context, c *sftp.Client, from, to string) error {
 	return c.PosixRename(from, to)
 }
 
-// Flush opens the directory as a file and flushes it. OpenSSH allows that,
-// others don't.
+// Flush shares a flush of the directory with others that want one.
 func (t *sftpTarget) Flush(ctx context.Context, dir string) error {
 	if t.pool.noDirFlush.Load() {
 		return nil
 	}
-	return t.pool.flushes.Wait(ctx, dir, func() error {
-		return t.with(context.WithoutCancel(ctx), 0, true, func(s *session, c *sftp.Client) error {
-			return t.flushDir(s, c, dir)
-		})
-	})
+	return t.pool.rounds.change(ctx, dir, func() error { return nil })
 }
 
-func (t *sftpTarget) flushDir(s *session, c *sftp.Client, dir string) error {
+// flushDir opens the directory as a file and flushes it. OpenSSH allows that,
+// others don't.
+func (p *pool) flushDir(dir string) error {
+	t := &sftpTarget{pool: p}
+	return t.with(context.Background(), 0, true, func(s *session, c *sftp.Client) error { return p.flushDirIn(s, c, dir) })
+}
+
+func (p *pool) flushDirIn(s *session, c *sftp.Client, dir string) error {
 	if !s.fsync {
-		t.pool.noDirFlush.Store(true)
+		p.noDirFlush.Store(true)
 		return nil
 	}
 	d, err := c.Open(dir)
@@ -180,7 +182,7 @@ func (t *sftpTarget) flushDir(s *session, c *sftp.Client, dir string) error {
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(remote(err), errLost) {
 		return err
 	}
-	t.pool.noDirFlush.Store(true)
+	p.noDirFlush.Store(true)
 	return nil
 }
 

@@ -118,9 +118,9 @@ func (s *session) alive() bool {
 
 // pool keeps the sessions of one connection config.
 type pool struct {
-	dialer  *dialer
-	max     int
-	flushes flushes
+	dialer *dialer
+	max    int
+	rounds rounds // in which directories are flushed
 	// noDirFlush is set once the server has refused to flush a directory.
 	noDirFlush atomic.Bool
 
@@ -143,7 +143,9 @@ func newPool(cfg config) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pool{dialer: d, max: cfg.MaxSessions}, nil
+	p := &pool{dialer: d, max: cfg.MaxSessions}
+	p.rounds.flushDir = p.flushDir
+	return p, nil
 }
 
 // acquire returns the session with the fewest requests. Another one is opened
