@@ -85,7 +85,7 @@ func (r *rounds) enqueue(dir string, c *change) {
 }
 
 // wait returns once the change is durable. When the context ends before, the
-// change may still be made, but is then taken back.
+// change may still be made; if there is an undo, it is then taken back.
 func (c *change) wait() error {
 	select {
 	case err := <-c.done:
