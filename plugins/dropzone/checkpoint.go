@@ -32,6 +32,8 @@ type checkpoint struct {
 	// Target and Dir name the place, see config.identity and target.Identity.
 	Target string `json:"target"`
 	Dir    string `json:"dir,omitempty"`
+	// DirMade is the part of the identity that connectors up to 1.0 don't know.
+	DirMade string `json:"dir_made,omitempty"`
 }
 
 const checkpointVersion = 1
@@ -73,4 +75,15 @@ func decodeCheckpoint(data []byte) (checkpoint, error) {
 // plainName says whether name stays within its directory.
 func plainName(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\\\x00")
+}
+
+// in notes the identity of the directory.
+func (c *checkpoint) in(identity string) {
+	c.Dir, c.DirMade, _ = strings.Cut(identity, madeMark)
+}
+
+// isIn says whether a directory is the one that was noted.
+func (c *checkpoint) isIn(identity string) bool {
+	dir, made, _ := strings.Cut(identity, madeMark)
+	return c.Dir == dir && (c.DirMade == "" || c.DirMade == made)
 }

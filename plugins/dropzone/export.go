@@ -121,23 +121,20 @@ func (e *export) beginUpload(ctx context.Context, cp *checkpoint) (wait func() e
 	staged := e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)
 	return func() error {
 		defer cleaning.Wait()
-		var err error
-		cp.Dir, err = staged()
+		identity, err := staged()
 		if (errors.Is(err, fs.ErrExist) || errors.Is(err, errLost)) && !isUnflushed(err) {
 			// Either this attempt has been run before and was cut off, or the
 			// session was dead. The name belongs to this attempt alone.
 			if err = e.target.Remove(ctx, e.dir.join(cp.Tmp)); err == nil {
-				cp.Dir, err = e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)()
+				identity, err = e.target.Stage(ctx, e.dir.path, cp.Tmp, e.data)()
 			}
 		}
-		doing := "write the order file"
+		cp.in(identity)
 		if isUnflushed(err) {
-			doing = "flush the order file"
-		}
-		if isUnflushed(err) || err != nil && ctx.Err() != nil {
 			e.discard(ctx, cp.Tmp)
+			return e.dir.failure("flush the order file", err)
 		}
-		return e.dir.failure(doing, err)
+		return e.dir.failure("write the order file", err)
 	}
 }
 
@@ -219,7 +216,7 @@ func (e *export) vanished(ctx context.Context, cp checkpoint) (sdk.ExportResult,
 	if err != nil {
 		return sdk.ExportResult{}, e.dir.failure("find the directory", err)
 	}
-	if cp.Target == e.cfg.identity() && cp.Dir == dir {
+	if cp.Target == e.cfg.identity() && cp.isIn(dir) {
 		return e.published(ctx, cp, true)
 	}
 	same, err := e.holdsOrder(ctx, cp.Final)

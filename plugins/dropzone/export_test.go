@@ -382,6 +382,45 @@ func TestDirectoryThatWasReplacedIsNotTakenForDelivered(t *testing.T) {
 	wantCode(t, result.GetError(), connectorv1.ErrorCode_ERROR_CODE_OUTCOME_UNKNOWN, false)
 }
 
+// A directory that is removed and made again often has the same inode, and the
+// root of another disk always has.
+func TestADirectoryThatWasMadeAgainIsAnother(t *testing.T) {
+	t.Parallel()
+	at := t.TempDir()
+	if _, ok := madeAt(at); !ok {
+		t.Skip("the file system does not know when a directory was made")
+	}
+	for name, tc := range map[string]struct {
+		made      string
+		recovered bool
+	}{
+		"the same":                        {made: "same", recovered: true},
+		"made at another time":            {made: "1"},
+		"a checkpoint that knows no time": {made: "", recovered: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			export, c := cutOff(t, filesystemFields(dir).json(), instant{checkpoint: sdktest.CutAfter})
+			c.open = c.target
+			noErr(t, os.Remove(filepath.Join(dir, tmpName(sampleFinal, 1))))
+			cp, err := decodeCheckpoint(export.Checkpoint)
+			noErr(t, err)
+			if tc.made != "same" {
+				cp.DirMade = tc.made
+			}
+			export.Checkpoint = cp.encode()
+			result, err := export.Run(t.Context())
+			noErr(t, err)
+			if result.GetRecovered() != tc.recovered {
+				t.Errorf("recovered is %v, want %v: %v", result.GetRecovered(), tc.recovered, result.GetError())
+			}
+			if !tc.recovered {
+				wantCode(t, result.GetError(), connectorv1.ErrorCode_ERROR_CODE_OUTCOME_UNKNOWN, false)
+			}
+		})
+	}
+}
+
 func TestCheckpointOfALaterVersionIsNotGuessedAt(t *testing.T) {
 	t.Parallel()
 	for name, checkpoint := range map[string]string{

@@ -326,8 +326,9 @@ func (f *filesystem) Identity(ctx context.Context, dir string) (string, error) {
 	return result(ctx, f, func() (string, error) { return identify(dir) })
 }
 
-// identify returns the directory's inode: a share that is not mounted shows
-// another directory at the same path.
+// identify returns the directory's inode and, where the system knows it, when it
+// was made: a share that is not mounted shows another directory at the same path,
+// and one that was removed and made again often has the same inode.
 func identify(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -337,8 +338,15 @@ func identify(dir string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	return "inode " + strconv.FormatUint(st.Ino, 10), nil
+	identity := "inode " + strconv.FormatUint(st.Ino, 10)
+	if made, ok := madeAt(dir); ok {
+		identity += madeMark + strconv.FormatInt(made.UnixNano(), 10)
+	}
+	return identity, nil
 }
+
+// madeMark is in front of the time in an identity.
+const madeMark = " made "
 
 // local gives errors of the operating system the names that target promises.
 func local(err error) error {

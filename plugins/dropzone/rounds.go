@@ -19,6 +19,9 @@ const (
 	// patience is how long a round waits for its files. Where flushes take as
 	// long, such as on a slow share or a disk that hangs, they go side by side.
 	patience = 10 * time.Millisecond
+	// takeBackTime is how long a caller whose context has ended still waits for
+	// what was begun for it to be taken back. The SDK waits for twice as long.
+	takeBackTime = 400 * time.Millisecond
 )
 
 // rounds shares what changes of a directory cost among those who want some at
@@ -51,6 +54,7 @@ type change struct {
 	// waits for it any more. It may be nil.
 	undo func()
 
+	made    bool        // do has made something
 	file    newFile     // until it is flushed
 	started error       // what startWriting said of it
 	late    bool        // its file took longer than its round, but is flushed
@@ -85,20 +89,21 @@ func (r *rounds) enqueue(dir string, c *change) {
 }
 
 // wait returns once the change is durable. When the context ends before, the
-// change may still be made; if there is an undo, it is then taken back.
+// change may still be made; if there is an undo, it is then taken back, usually
+// before wait returns.
 func (c *change) wait() error {
 	select {
 	case err := <-c.done:
 		return err
 	case <-c.ctx.Done():
 	}
-	if c.settled.CompareAndSwap(false, true) {
+	if c.settled.CompareAndSwap(false, true) && c.undo == nil {
 		return c.ctx.Err()
 	}
-	select { // the round was faster: with a success at once, or with a failure that it takes back
+	select {
 	case err := <-c.done:
 		return err
-	case <-time.After(cleanUpTime):
+	case <-time.After(takeBackTime):
 		return c.ctx.Err()
 	}
 }
@@ -156,9 +161,9 @@ func (r *rounds) makeAll(changes []*change) (made, withFile []*change) {
 			c.file, err = c.do()
 		}
 		c.do = nil // and what it holds
+		c.made = err == nil
 		switch {
 		case err != nil:
-			c.undo = nil
 			r.settle(c, err)
 		case c.file == nil:
 			made = append(made, c)
@@ -180,7 +185,7 @@ func (r *rounds) settle(c *change, err error) {
 	if !c.settled.CompareAndSwap(false, true) {
 		err = c.ctx.Err()
 	}
-	if err == nil || c.undo == nil {
+	if err == nil || c.undo == nil || !c.made {
 		c.done <- err
 		return
 	}
