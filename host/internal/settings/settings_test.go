@@ -247,7 +247,7 @@ func TestAFileThatIsNoYAMLOrIsMissingIsReported(t *testing.T) {
 func TestAnEmptyFileIsAllDefaults(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "# nothing\n", "---\n", "{}\n"} {
-		if s, err := loadFile(t, text, nil); err != nil || s.Workers != 512 {
+		if s, err := loadFile(t, text, nil); err != nil || s.Workers != 1024 {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
