@@ -32,7 +32,7 @@ type checkpoint struct {
 	// Target and Dir name the place, see config.identity and target.Identity.
 	Target string `json:"target"`
 	Dir    string `json:"dir,omitempty"`
-	// DirMade is the part of the identity that connectors up to 1.0 don't know.
+	// DirMade is a part of the identity. Checkpoints of older connectors lack it.
 	DirMade string `json:"dir_made,omitempty"`
 }
 

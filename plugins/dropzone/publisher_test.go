@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/orderport/orderport/sdk"
 	"github.com/orderport/orderport/sdk/hands"
 	"github.com/orderport/orderport/sdk/sdktest"
 )
@@ -170,21 +169,18 @@ func TestAFileThatWasWrittenAgainAndNotFlushedIsRemoved(t *testing.T) {
 	t.Parallel()
 	eachBackend(t, func(t *testing.T, cfg config, dir string) {
 		c := newConnector()
-		c.open = func(conn sdk.Connection, cfg config) (target, error) {
-			inner, err := c.target(conn, cfg)
-			creates := 0
-			return &faulty{target: inner, fail: func(op string, _ func() error) error {
-				switch {
-				case op == "create":
-					if creates++; creates == 1 {
-						return errLost
-					}
-				case op == "flush":
-					return fs.ErrPermission
+		creates := 0
+		c.openFaulty(func(op string) error {
+			switch {
+			case op == "create":
+				if creates++; creates == 1 {
+					return errLost
 				}
-				return nil
-			}}, err
-		}
+			case op == "flush":
+				return fs.ErrPermission
+			}
+			return nil
+		})
 		result, err := sdktest.New(t, c).NewExport(fieldsOf(t, cfg).json(), sdktest.SampleOrder()).Run(t.Context())
 		noErr(t, err)
 		if result.GetSuccess() {

@@ -58,14 +58,6 @@ func (f fakeFile) flush() error {
 	return f.broken
 }
 
-// expect is wantIs for any goroutine; nil wants no error.
-func expect(t *testing.T, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("got %v, want %v", err, want)
-	}
-}
-
 // write begins to make a file durable, and returns what waits for it.
 func (d *disk) write(ctx context.Context, file newFile) (wait func() error) {
 	c := &change{
@@ -89,7 +81,7 @@ func TestChangesThatComeDuringARoundAreTheNext(t *testing.T) {
 		var wg sync.WaitGroup
 		write := func(file fakeFile) {
 			wait := d.write(t.Context(), file)
-			wg.Go(func() { expect(t, wait(), nil) })
+			wg.Go(func() { wantIs(t, wait(), nil) })
 		}
 		write(fakeFile{held: held})
 		synctest.Wait() // the first round has begun
@@ -121,7 +113,7 @@ func TestAFileThatCannotBeFlushedFailsAlone(t *testing.T) {
 		if i%10 == 0 {
 			file.broken = broken
 		}
-		expect(t, d.write(t.Context(), file)(), file.broken)
+		wantIs(t, d.write(t.Context(), file)(), file.broken)
 	})
 	if n := d.undone.Load(); n != 30 {
 		t.Errorf("%d files are removed, want the 30 that could not be flushed", n)
@@ -136,7 +128,7 @@ func TestAChangeThatCannotBeMadeFailsAlone(t *testing.T) {
 		if i%10 == 0 {
 			want = fs.ErrExist
 		}
-		expect(t, d.change(t.Context(), "dir", func() error { return want }), want)
+		wantIs(t, d.change(t.Context(), "dir", func() error { return want }), want)
 	})
 }
 
@@ -152,7 +144,7 @@ func TestContentThatTheSystemDroppedIsNotTakenForDurable(t *testing.T) {
 			for _, want := range []error{nil, syscall.ENOSPC} {
 				wait := d.write(t.Context(), fakeFile{begun: want})
 				wg.Go(func() {
-					expect(t, wait(), want)
+					wantIs(t, wait(), want)
 				})
 			}
 		}
@@ -170,7 +162,7 @@ func TestAFileThatHangsHoldsUpNoneThatWaitedWithIt(t *testing.T) {
 		var wg sync.WaitGroup
 		write := func(file fakeFile) {
 			wait := d.write(t.Context(), file)
-			wg.Go(func() { expect(t, wait(), nil) })
+			wg.Go(func() { wantIs(t, wait(), nil) })
 		}
 		write(fakeFile{held: held})
 		synctest.Wait()
@@ -204,7 +196,7 @@ func TestFilesOnASlowDiskAreFlushedSideBySide(t *testing.T) {
 		start := time.Now()
 		for range 200 {
 			wait := d.write(t.Context(), fakeFile{slow: time.Second})
-			wg.Go(func() { expect(t, wait(), nil) })
+			wg.Go(func() { wantIs(t, wait(), nil) })
 		}
 		wg.Wait()
 		if took := time.Since(start); took > 2*time.Second {
@@ -226,8 +218,8 @@ func TestAnOrderOnASlowDiskWaitsForFewFlushes(t *testing.T) {
 		together(512, func(int) {
 			for range 10 {
 				start := time.Now()
-				expect(t, d.write(t.Context(), fakeFile{slow: flush})(), nil)
-				expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+				wantIs(t, d.write(t.Context(), fakeFile{slow: flush})(), nil)
+				wantIs(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
 				mu.Lock()
 				longest = max(longest, time.Since(start))
 				mu.Unlock()
@@ -242,26 +234,28 @@ func TestAnOrderOnASlowDiskWaitsForFewFlushes(t *testing.T) {
 // Only one of both decides whether the file stays: who waits, or the round.
 func TestAFileStaysOnlyIfItsCallerGetsIt(t *testing.T) {
 	t.Parallel()
-	d := newDisk()
-	for i := range 500 {
-		ctx, cancel := context.WithCancel(t.Context())
-		before := d.undone.Load()
-		wait := d.write(ctx, fakeFile{})
-		if i%2 == 0 {
-			expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil) // after its round
-			expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+	inBubble(t, func(t *testing.T) {
+		d := newDisk()
+		for i := range 500 {
+			ctx, cancel := context.WithCancel(t.Context())
+			before := d.undone.Load()
+			wait := d.write(ctx, fakeFile{})
+			if i%2 == 0 {
+				wantIs(t, d.change(t.Context(), "dir", func() error { return nil }), nil) // after its round
+				wantIs(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+			}
+			cancel()
+			err := wait()
+			wantIs(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+			wantIs(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
+			if err == nil && d.undone.Load() != before {
+				t.Fatal("a file is removed that its caller has got")
+			}
+			if i%2 == 0 {
+				wantIs(t, err, nil)
+			}
 		}
-		cancel()
-		err := wait()
-		expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
-		expect(t, d.change(t.Context(), "dir", func() error { return nil }), nil)
-		if err == nil && d.undone.Load() != before {
-			t.Fatal("a file is removed that its caller has got")
-		}
-		if i%2 == 0 {
-			expect(t, err, nil)
-		}
-	}
+	})
 }
 
 // A file that is late is flushed, but not its name: another flush of the

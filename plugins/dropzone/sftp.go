@@ -35,17 +35,17 @@ func newSFTPTarget(cfg config, p *pool) *sftpTarget {
 
 // with runs a request in a session of the pool. One that may be repeated is,
 // once, when the session turns out to be dead.
-func (t *sftpTarget) with(ctx context.Context, size int, repeat bool, request func(*session, *sftp.Client) error) error {
+func (p *pool) with(ctx context.Context, size int, repeat bool, request func(*session, *sftp.Client) error) error {
 	for {
-		s, err := t.pool.acquire(ctx)
+		s, err := p.acquire(ctx)
 		if err != nil {
 			return err
 		}
 		err = s.do(ctx, size, func(c *sftp.Client) error { return request(s, c) })
 		if errors.Is(err, errLost) || errors.Is(err, errSlow) {
-			t.pool.remove(s) // now, not when the end of the connection is noticed
+			p.remove(s) // now, not when the end of the connection is noticed
 		}
-		t.pool.release(s)
+		p.release(s)
 		if !repeat || !errors.Is(err, errLost) {
 			return err
 		}
@@ -54,7 +54,7 @@ func (t *sftpTarget) with(ctx context.Context, size int, repeat bool, request fu
 }
 
 func (t *sftpTarget) Create(ctx context.Context, name string, data []byte) error {
-	return t.with(ctx, len(data), false, func(s *session, c *sftp.Client) error {
+	return t.pool.with(ctx, len(data), false, func(s *session, c *sftp.Client) error {
 		created, err := t.create(s, c, name, data)
 		if created && (err != nil || ctx.Err() != nil) {
 			// Nobody may be waiting any more, so nobody else would remove it.
@@ -65,14 +65,14 @@ func (t *sftpTarget) Create(ctx context.Context, name string, data []byte) error
 }
 
 func (t *sftpTarget) CreateVisible(ctx context.Context, name string, data []byte) error {
-	return t.with(ctx, len(data), false, func(s *session, c *sftp.Client) error {
+	return t.pool.with(ctx, len(data), false, func(s *session, c *sftp.Client) error {
 		_, err := t.create(s, c, name, data)
 		return err
 	})
 }
 
 func (t *sftpTarget) Complete(ctx context.Context, name string, data []byte) error {
-	return t.with(ctx, len(data), true, func(s *session, c *sftp.Client) error {
+	return t.pool.with(ctx, len(data), true, func(s *session, c *sftp.Client) error {
 		file, err := c.OpenFile(name, os.O_WRONLY)
 		if err != nil {
 			return err
@@ -112,7 +112,7 @@ func writeRemote(s *session, file *sftp.File, data []byte) error {
 }
 
 func (t *sftpTarget) Rename(ctx context.Context, from, to string) error {
-	return t.with(ctx, 0, false, func(s *session, c *sftp.Client) error {
+	return t.pool.with(ctx, 0, false, func(s *session, c *sftp.Client) error {
 		if !s.guarded && exists(c, to) {
 			return fs.ErrExist
 		}
@@ -166,24 +166,21 @@ func (t *sftpTarget) Flush(ctx context.Context, dir string) error {
 // flushDir opens the directory as a file and flushes it. OpenSSH allows that,
 // others don't.
 func (p *pool) flushDir(dir string) error {
-	t := &sftpTarget{pool: p}
-	return t.with(context.Background(), 0, true, func(s *session, c *sftp.Client) error { return p.flushDirIn(s, c, dir) })
-}
-
-func (p *pool) flushDirIn(s *session, c *sftp.Client, dir string) error {
-	if !s.fsync {
+	return p.with(context.Background(), 0, true, func(s *session, c *sftp.Client) error {
+		if !s.fsync {
+			p.noDirFlush.Store(true)
+			return nil
+		}
+		d, err := c.Open(dir)
+		if err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(remote(err), errLost) {
+			return err
+		}
 		p.noDirFlush.Store(true)
 		return nil
-	}
-	d, err := c.Open(dir)
-	if err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(remote(err), errLost) {
-		return err
-	}
-	p.noDirFlush.Store(true)
-	return nil
+	})
 }
 
 func (t *sftpTarget) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
@@ -214,7 +211,7 @@ func value[T any](ctx context.Context, t *sftpTarget, request func(*sftp.Client)
 // no longer waited for from a data race.
 func valueOf[T any](ctx context.Context, t *sftpTarget, size int, request func(*sftp.Client) (T, error)) (T, error) {
 	got := make(chan T, 2)
-	err := t.with(ctx, size, true, func(_ *session, c *sftp.Client) error {
+	err := t.pool.with(ctx, size, true, func(_ *session, c *sftp.Client) error {
 		v, err := request(c)
 		if err == nil {
 			got <- v
@@ -229,7 +226,7 @@ func valueOf[T any](ctx context.Context, t *sftpTarget, size int, request func(*
 }
 
 func (t *sftpTarget) Remove(ctx context.Context, name string) error {
-	return t.with(ctx, 0, true, func(_ *session, c *sftp.Client) error {
+	return t.pool.with(ctx, 0, true, func(_ *session, c *sftp.Client) error {
 		err := c.Remove(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -239,7 +236,7 @@ func (t *sftpTarget) Remove(ctx context.Context, name string) error {
 }
 
 func (t *sftpTarget) Mkdir(ctx context.Context, dir string) error {
-	return t.with(ctx, 0, true, func(_ *session, c *sftp.Client) error {
+	return t.pool.with(ctx, 0, true, func(_ *session, c *sftp.Client) error {
 		err := c.Mkdir(dir)
 		if err != nil && exists(c, dir) {
 			return nil
